@@ -1,0 +1,58 @@
+"""seamount: from a spiking network in PyTorch to a neuromorphic chip, bit for bit."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seamount import learning, nn, targets
+    from seamount.compiler import compile
+    from seamount.errors import SeamountError
+    from seamount.interchange import load, save
+    from seamount.ir import Graph
+    from seamount.lower import lower
+    from seamount.quantize import quantize
+    from seamount.verify import verify
+
+_HOME = {
+    "Graph": "seamount.ir",
+    "SeamountError": "seamount.errors",
+    "compile": "seamount.compiler",
+    "load": "seamount.interchange",
+    "lower": "seamount.lower",
+    "quantize": "seamount.quantize",
+    "save": "seamount.interchange",
+    "verify": "seamount.verify",
+    "learning": "",
+    "nn": "",
+    "targets": "",
+}
+
+__all__ = [
+    "Graph",
+    "SeamountError",
+    "compile",
+    "learning",
+    "load",
+    "lower",
+    "nn",
+    "quantize",
+    "save",
+    "targets",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names on first use, so that `import seamount` does not wait for torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'seamount' has no attribute {name!r}")
+    home = _HOME[name]
+    value = getattr(importlib.import_module(home), name) if home else importlib.import_module(f"seamount.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,199 @@
+r"""Current-based leaky integrate-and-fire: parameters, float step, integer step.
+
+Float (surrogate gradient paper, Eq. 4-5, in retention form):
+
+    u[t] = alpha u[t-1] + sum_c W_c s_c[t]
+    v[t] = beta v[t-1] + u[t] + bias
+    s[t] = v[t] > vth
+    reset "zero": v = 0 where s;   "subtract": v = v - reset_by s;   "none": v stays
+
+Integer (Lava's fixed_pt `LIF`; Loihi's compartment):
+
+    u = wrap( trunc(u (4095 - du) / 4096) + (a << 6) )
+    v = clip( trunc(v (4096 - dv) / 4096) + u + (bias_mant << bias_exp) )
+    s = v > (vth << 6);    v = 0   or   v - reset_by
+
+`float_step` and `int_step` are the only places where these equations stand; the reference target, the quantized
+torch forward pass, the emulator's kernel and the exported ONNX functions are made from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numba.extending import register_jitable
+
+from seamount.errors import GraphError
+from seamount.fixed_point import ACT_SHIFT, UNITY, clip, decay, wrap
+from seamount.ir.node import Population
+
+RESETS = ("zero", "subtract", "none")
+
+
+@register_jitable
+def float_integrate(a, u, v, alpha, beta, bias):
+    """`u = alpha u + a;  v = beta v + u + bias`. Returns `(u, v)` before threshold and reset."""
+    u = alpha * u + a
+    return u, beta * v + u + bias
+
+
+@register_jitable
+def int_integrate(a, u, v, ru, rv, bias):
+    """`u = wrap(trunc(u ru / 4096) + (a << 6));  v = clip(trunc(v rv / 4096) + u + bias)`. Returns `(u, v)`."""
+    u = wrap(decay(u, ru) + (a << ACT_SHIFT))
+    return u, clip(decay(v, rv) + u + bias)
+
+
+@register_jitable
+def float_step(a, u, v, alpha, beta, bias, vth, reset_by, zero):
+    """One step in floating point, on scalars or arrays.
+
+    Args:
+        a: summed synaptic input of this step.
+        u, v: state after the last step.
+        zero: 1.0 resets to zero; 0.0 subtracts `reset_by` (0 for no reset).
+
+    Returns:
+        `(s, u, v)`, the spikes and the state after the reset.
+    """
+    u, v = float_integrate(a, u, v, alpha, beta, bias)
+    s = v > vth
+    return s, u, v - s * (zero * v + (1 - zero) * reset_by)
+
+
+@register_jitable
+def int_step(a, u, v, ru, rv, bias, vth, reset_by, zero):
+    """One step in the chip's arithmetic, on int64 scalars or arrays.
+
+    Args:
+        a: summed synaptic input after the weight exponent.
+        u, v: state after the last step.
+        ru, rv: 12-bit retentions, `4095 - du` and `4096 - dv`.
+        bias: `bias_mant << bias_exp`.
+        vth, reset_by: in units of v, that is `vth << 6`.
+        zero: 1 resets to zero; 0 subtracts `reset_by` (0 for no reset).
+
+    Returns:
+        `(s, u, v)`, the spikes and the state after the reset.
+    """
+    u, v = int_integrate(a, u, v, ru, rv, bias)
+    s = v > vth
+    return s, u, v - s * (zero * v + (1 - zero) * reset_by)
+
+
+def retention_u(du):
+    """Retention of u in 4096ths, from the 12-bit loss du (the chip adds 1 to it)."""
+    return UNITY - 1 - du
+
+
+def retention_v(dv):
+    """Retention of v in 4096ths, from the 12-bit loss dv."""
+    return UNITY - dv
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CubaLIF(Population):
+    """Float CuBa-LIF.
+
+    Args:
+        shape: of one step of one sample.
+        alpha, beta: retention of u and v per step, float64, () or `shape`.
+        vth: threshold, strict: a neuron fires when v > vth.
+        bias: added to v in each step.
+        reset: `"zero"`, `"subtract"` or `"none"`.
+        reset_by: what `"subtract"` takes away; default vth.
+    """
+
+    alpha: np.ndarray
+    beta: np.ndarray
+    vth: np.ndarray
+    bias: np.ndarray = 0.0  # type: ignore[assignment]
+    reset: str = "zero"
+    reset_by: np.ndarray | None = None
+
+    stage: ClassVar[str | None] = "float"
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("alpha", "beta", "vth", "bias", "reset_by"), np.float64)
+    step = staticmethod(float_step)
+
+    def check(self) -> None:
+        if self.reset_by is None:
+            object.__setattr__(self, "reset_by", self.vth)
+        super().check()
+        check_reset(self)
+        check_retention(self)
+
+    def constants(self) -> tuple[object, ...]:
+        """What `step` takes after the state."""
+        return (self.alpha, self.beta, self.bias, self.vth, *reset_constants(self.reset, self.reset_by, 1.0))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntCubaLIF(Population):
+    """Integer CuBa-LIF and, with `du = 4095`, LIF: one compartment of the chip.
+
+    Args:
+        shape: of one step of one sample.
+        du, dv: 12-bit losses of u and v, int64, () or `shape`.
+        vth: threshold mantissa; compared as `vth << 6`.
+        bias_mant, bias_exp: bias mantissa and its shift; added to v.
+        reset: `"zero"`, `"subtract"` or `"none"`.
+        reset_by: in units of v; default `vth << 6`.
+        scale: float64, the value of one unit of v in the float network (for reports and readouts); 1 if unknown.
+    """
+
+    du: np.ndarray
+    dv: np.ndarray
+    vth: np.ndarray
+    bias_mant: np.ndarray = 0  # type: ignore[assignment]
+    bias_exp: int = 0
+    reset: str = "zero"
+    reset_by: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+    stage: ClassVar[str | None] = "integer"
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    ARRAYS: ClassVar[dict[str, type]] = {
+        **dict.fromkeys(("du", "dv", "vth", "bias_mant", "reset_by"), np.int64),
+        "scale": np.float64,
+    }
+    step = staticmethod(int_step)
+
+    def check(self) -> None:
+        if self.reset_by is None:
+            object.__setattr__(self, "reset_by", self.vth << ACT_SHIFT if self.reset == "subtract" else self.vth * 0)
+        super().check()
+        check_reset(self)
+
+    @property
+    def bias(self) -> np.ndarray:
+        """`bias_mant << bias_exp`, in units of v."""
+        return self.bias_mant << self.bias_exp
+
+    def constants(self) -> tuple[object, ...]:
+        """What `step` takes after the state."""
+        vth = self.vth << ACT_SHIFT
+        return (
+            retention_u(self.du), retention_v(self.dv), self.bias, vth, *reset_constants(self.reset, self.reset_by, 1)
+        )  # fmt: skip
+
+
+def check_reset(node) -> None:
+    if node.reset not in RESETS:
+        raise GraphError(f"{node.name}: reset {node.reset!r} is unknown. Allowed: {', '.join(RESETS)}.")
+
+
+def check_retention(node) -> None:
+    for field in ("alpha", "beta"):
+        value = getattr(node, field)
+        if value.min() < 0 or value.max() > 1:
+            raise GraphError(f"{node.name}: {field} = {value.min():g}..{value.max():g} (allowed 0..1).")
+
+
+def reset_constants(reset: str, reset_by, one):
+    """`(reset_by, zero)` of a step for a named reset; `one` gives the number type."""
+    if reset == "subtract":
+        return reset_by, 0 * one
+    return 0 * reset_by, one if reset == "zero" else 0 * one

@@ -1,0 +1,81 @@
+"""Leaky integrator: a readout that never spikes; its output is v.
+
+Float and integer steps are those of CuBa-LIF without the threshold, so there is no reset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numba.extending import register_jitable
+
+from seamount.ir.node import Population
+from seamount.neurons.cuba_lif import check_retention, float_integrate, int_integrate, retention_u, retention_v
+
+
+@register_jitable
+def float_step(a, u, v, alpha, beta, bias):
+    """One step in floating point. Returns `(v, u, v)`: what leaves the population, and the state."""
+    u, v = float_integrate(a, u, v, alpha, beta, bias)
+    return v, u, v
+
+
+@register_jitable
+def int_step(a, u, v, ru, rv, bias):
+    """One step in the chip's arithmetic. Returns `(v, u, v)`: what leaves the population, and the state."""
+    u, v = int_integrate(a, u, v, ru, rv, bias)
+    return v, u, v
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LI(Population):
+    """Float leaky integrator; `alpha`, `beta`, `bias` as in CubaLIF."""
+
+    beta: np.ndarray
+    alpha: np.ndarray = 0.0  # type: ignore[assignment]
+    bias: np.ndarray = 0.0  # type: ignore[assignment]
+
+    stage: ClassVar[str | None] = "float"
+    spiking: ClassVar[bool] = False
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("alpha", "beta", "bias"), np.float64)
+    step = staticmethod(float_step)
+
+    def check(self) -> None:
+        super().check()
+        check_retention(self)
+
+    def constants(self) -> tuple[object, ...]:
+        """What `step` takes after the state."""
+        return (self.alpha, self.beta, self.bias)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntLI(Population):
+    """Integer leaky integrator; its output is int32 v, in units of `scale`. Parameters as in IntCubaLIF."""
+
+    dv: np.ndarray
+    du: np.ndarray = 4095  # type: ignore[assignment]
+    bias_mant: np.ndarray = 0  # type: ignore[assignment]
+    bias_exp: int = 0
+    scale: np.ndarray | None = None
+
+    stage: ClassVar[str | None] = "integer"
+    spiking: ClassVar[bool] = False
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    ARRAYS: ClassVar[dict[str, type]] = {
+        **dict.fromkeys(("du", "dv", "bias_mant"), np.int64),
+        "scale": np.float64,
+    }
+    step = staticmethod(int_step)
+
+    @property
+    def bias(self) -> np.ndarray:
+        """`bias_mant << bias_exp`, in units of v."""
+        return self.bias_mant << self.bias_exp
+
+    def constants(self) -> tuple[object, ...]:
+        """What `step` takes after the state."""
+        return (retention_u(self.du), retention_v(self.dv), self.bias)

@@ -1,0 +1,104 @@
+"""What compiling gives: a program that runs, and the result of a run."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from seamount.errors import DataError
+from seamount.ir import Graph, Input
+
+RECORDABLE = ("spikes", "v")
+
+
+@dataclass
+class Result:
+    """What a run returns; all arrays are time-major and in canonical time.
+
+    Attributes:
+        output: `[T, B, *shape]`, spikes (uint8) of the output population, or v of a readout (int32; float64 in a float
+            graph).
+        spikes: per spiking population uint8 `[T, B, *shape]`, where recorded.
+        v: per population v after the reset, int32 or float64 `[T, B, *shape]`, where recorded.
+        output_scale: value of one unit of an integer readout's output in the float network, () or `[*shape]`.
+        seconds: wall time of the run itself, without compilation.
+        weights: per learning connection its weights after the run, `[out, in]`.
+        weight_trace: per learning connection its weights after each step, `[steps, out, in]`, where recorded.
+    """
+
+    output: np.ndarray
+    spikes: dict[str, np.ndarray] = field(default_factory=dict)
+    v: dict[str, np.ndarray] = field(default_factory=dict)
+    output_scale: np.ndarray | None = None
+    seconds: float = 0.0
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    weight_trace: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Output summed over time, `[B, *shape]`; its argmax is the rate-decoded class."""
+        return self.output.sum(axis=0, dtype=np.float64 if self.output.dtype.kind == "f" else np.int64)
+
+
+class Program(ABC):
+    """A graph compiled for a target.
+
+    Args:
+        graph: what it runs.
+        target: the target's name.
+    """
+
+    def __init__(self, graph: Graph, target: str) -> None:
+        self.graph, self.target = graph, target
+
+    def run(self, spikes, record: Sequence[str] = ()) -> Result:
+        """Run samples from a clean state.
+
+        Args:
+            spikes: `[T, B, *shape]`, NumPy array or torch tensor of whole numbers within the Input's bound.
+            record: any of `"spikes"`, `"v"`: what to keep of every population.
+
+        Raises:
+            DataError: naming what is wrong with the spikes.
+            TargetError: the target failed while running.
+        """
+        unknown = sorted(set(record) - set(RECORDABLE))
+        if unknown:
+            raise DataError(f"record: {', '.join(unknown)} cannot be recorded. Allowed: {', '.join(RECORDABLE)}.")
+        x = check_spikes(spikes, self.graph.input)
+        start = time.perf_counter()
+        result = self._run(x, frozenset(record))
+        result.seconds = result.seconds or time.perf_counter() - start
+        result.output_scale = getattr(self.graph.output, "scale", None)
+        return result
+
+    @abstractmethod
+    def _run(self, x: np.ndarray, record: frozenset[str]) -> Result:
+        """Run checked spikes `[T, B, *shape]`."""
+
+
+def check_spikes(spikes, node: Input) -> np.ndarray:
+    """Return spikes as a NumPy array of the Input's dtype, or raise DataError naming what is wrong."""
+    if hasattr(spikes, "detach"):
+        spikes = spikes.detach().cpu().numpy()
+    x = np.asarray(spikes)
+    want = "[T, B, " + ", ".join(map(str, node.shape)) + "]"
+    if x.ndim != 2 + len(node.shape) or x.shape[2:] != node.shape:
+        hint = ""
+        if x.shape[1:] == node.shape:
+            hint = " Hint: add a batch dimension, spikes[:, None]."
+        raise DataError(f"{node.name}: spikes have shape {list(x.shape)} (allowed {want}).{hint}")
+    if 0 in x.shape:
+        raise DataError(f"{node.name}: spikes of shape {list(x.shape)} are empty.")
+    if x.dtype.kind not in "bui":
+        raise DataError(f"{node.name}: spikes have dtype {x.dtype} (allowed: bool or an integer type). "
+                        f"Hint: spikes.astype({np.dtype(node.dtype).name}).")  # fmt: skip
+    low, high = int(x.min()), int(x.max())
+    allowed = (0 if node.kind == "spike" else -node.bound, node.bound)
+    if low < allowed[0] or high > allowed[1]:
+        raise DataError(f"{node.name}: spikes hold values {low}..{high} (allowed {allowed[0]}..{allowed[1]}).")
+    return np.ascontiguousarray(x.astype(node.dtype, copy=False))
