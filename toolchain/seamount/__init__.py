@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seamount import learning, nn, targets
-    from seamount.compiler import compile
+    from seamount.compiler import compile  # noqa: A004
     from seamount.errors import SeamountError
     from seamount.interchange import load, save
     from seamount.ir import Graph
-    from seamount.lower import lower
-    from seamount.quantize import quantize
-    from seamount.verify import verify
+    from seamount.lowering import lower
+    from seamount.quantization import quantize
+    from seamount.verification import verify
 
 _HOME = {
     "Graph": "seamount.ir",
     "SeamountError": "seamount.errors",
     "compile": "seamount.compiler",
     "load": "seamount.interchange",
-    "lower": "seamount.lower",
-    "quantize": "seamount.quantize",
+    "lower": "seamount.lowering",
+    "quantize": "seamount.quantization",
     "save": "seamount.interchange",
-    "verify": "seamount.verify",
+    "verify": "seamount.verification",
     "learning": "",
     "nn": "",
     "targets": "",

@@ -2,8 +2,9 @@
 
 Each function uses only `+ - * << >> < <= >` and so runs, unchanged, on NumPy int64 arrays (the reference target),
 torch int64 tensors (the forward pass of a quantized network), scalars inside numba kernels (the Loihi emulator) and
-symbols that write ONNX operators (the exported graph); `register_jitable` leaves a function as it is and lets kernels call it. Source: Lava 0.10's fixed-point models, confirmed on a trace of
-a real Loihi 2 board (tests/golden/test_board_trace.py).
+symbols that write ONNX operators (the exported graph); `register_jitable` leaves a function as it is and lets kernels
+call it. Source: Lava 0.10's fixed-point models, confirmed on a trace of a real Loihi 2 board
+(tests/golden/test_board_trace.py).
 """
 
 from __future__ import annotations

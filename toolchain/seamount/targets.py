@@ -1,7 +1,6 @@
 """Finding targets by name.
 
-A target is a module `seamount_targets/<name>.py` or a package `seamount_targets/<name>/` with a function `target(name)`.
-A package that holds `*.toml` descriptions serves one target per description, named after the file. Any distribution may
+A target is a module `seamount_targets/<name>.py`, or a package of that name, with a function `target(name)`. A package that holds `*.toml` descriptions serves one target per description, named after the file. Any distribution may
 add modules to the `seamount_targets` namespace path.
 """
 

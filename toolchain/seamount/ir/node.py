@@ -6,8 +6,9 @@ population sums what its connections deliver. A connection that closes a loop ha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -155,11 +156,22 @@ class Population(Node):
 
     Args:
         shape: shape of one step of one sample; parameters broadcast to it.
+
+    Attributes:
+        spiking: False for a readout, whose output is its v.
+        STATE: names of the state variables, all zero when a sample begins.
+        step: `step(a, *state, *constants()) -> (out, *state)`, elementwise, in nothing but `+ - * << >> < <= >`.
     """
 
     shape: tuple[int, ...]
 
     spiking: ClassVar[bool] = True
+    STATE: ClassVar[tuple[str, ...]] = ()
+    step: ClassVar[Callable[..., tuple]]
+
+    def constants(self) -> tuple[Any, ...]:
+        """What `step` takes after the state."""
+        raise NotImplementedError
 
     def check(self) -> None:
         object.__setattr__(self, "shape", _shape(self, self.shape))

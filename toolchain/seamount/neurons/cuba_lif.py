@@ -20,7 +20,7 @@ torch forward pass, the emulator's kernel and the exported ONNX functions are ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numba.extending import register_jitable
@@ -125,7 +125,7 @@ class CubaLIF(Population):
         check_reset(self)
         check_retention(self)
 
-    def constants(self) -> tuple[object, ...]:
+    def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         return (self.alpha, self.beta, self.bias, self.vth, *reset_constants(self.reset, self.reset_by, 1.0))
 
@@ -172,7 +172,7 @@ class IntCubaLIF(Population):
         """`bias_mant << bias_exp`, in units of v."""
         return self.bias_mant << self.bias_exp
 
-    def constants(self) -> tuple[object, ...]:
+    def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         vth = self.vth << ACT_SHIFT
         return (

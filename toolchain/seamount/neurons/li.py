@@ -6,7 +6,7 @@ Float and integer steps are those of CuBa-LIF without the threshold, so there is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numba.extending import register_jitable
@@ -47,7 +47,7 @@ class LI(Population):
         super().check()
         check_retention(self)
 
-    def constants(self) -> tuple[object, ...]:
+    def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         return (self.alpha, self.beta, self.bias)
 
@@ -76,6 +76,6 @@ class IntLI(Population):
         """`bias_mant << bias_exp`, in units of v."""
         return self.bias_mant << self.bias_exp
 
-    def constants(self) -> tuple[object, ...]:
+    def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         return (retention_u(self.du), retention_v(self.dv), self.bias)
