@@ -1,7 +1,8 @@
 """Finding targets by name.
 
-A target is a module `seamount_targets/<name>.py`, or a package of that name, with a function `target(name)`. A package that holds `*.toml` descriptions serves one target per description, named after the file. Any distribution may
-add modules to the `seamount_targets` namespace path.
+A target is a module `seamount_targets/<name>.py`, or a package of that name, with a function `target(name)`. A package
+that holds `*.toml` descriptions serves one target per description, named after the file. Any distribution may add
+modules to the `seamount_targets` namespace path.
 """
 
 from __future__ import annotations
