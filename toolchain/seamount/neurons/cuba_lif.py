@@ -47,6 +47,13 @@ def int_integrate(a, u, v, ru, rv, bias):
 
 
 @register_jitable
+def fire(v, vth, reset_by, zero):
+    """`s = v > vth`, then the reset. Returns `(s, v)`. On scalars or arrays of either number type."""
+    s = v > vth
+    return s, v - s * (zero * v + (1 - zero) * reset_by)
+
+
+@register_jitable
 def float_step(a, u, v, alpha, beta, bias, vth, reset_by, zero):
     """One step in floating point, on scalars or arrays.
 
@@ -59,8 +66,8 @@ def float_step(a, u, v, alpha, beta, bias, vth, reset_by, zero):
         `(s, u, v)`, the spikes and the state after the reset.
     """
     u, v = float_integrate(a, u, v, alpha, beta, bias)
-    s = v > vth
-    return s, u, v - s * (zero * v + (1 - zero) * reset_by)
+    s, v = fire(v, vth, reset_by, zero)
+    return s, u, v
 
 
 @register_jitable
@@ -79,8 +86,8 @@ def int_step(a, u, v, ru, rv, bias, vth, reset_by, zero):
         `(s, u, v)`, the spikes and the state after the reset.
     """
     u, v = int_integrate(a, u, v, ru, rv, bias)
-    s = v > vth
-    return s, u, v - s * (zero * v + (1 - zero) * reset_by)
+    s, v = fire(v, vth, reset_by, zero)
+    return s, u, v
 
 
 def retention_u(du):

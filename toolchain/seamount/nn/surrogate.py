@@ -1,0 +1,84 @@
+r"""Surrogate derivatives: what stands in for the derivative of the spike in the backward pass.
+
+Each is a function of `x = v - vth`, in the units of the float network. The forward pass never sees them.
+
+| name | derivative | source |
+|---|---|---|
+| `FastSigmoid(slope)` | `1 / (1 + slope abs(x))^2` | Zenke and Ganguli 2018; Eshraghian 2023 |
+| `SuperSpike(slope)` | the same, with the slope of its paper | Zenke and Ganguli 2018, Eq. 9 |
+| `Sigmoid(slope)` | `slope sigma(slope x) (1 - sigma(slope x))` | Neftci 2019; OTTT 2022, section 4 |
+| `Triangular(width)` | `max(0, 1 - abs(x) / width) / width` | Esser 2016; Bellec 2018 |
+| `Rectangular(width)` | `1 / width` where `abs(x) < width / 2` | Wu 2018 |
+| `StraightThrough()` | `1` | Bengio 2013 |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """Base class: a callable from `x = v - vth` (float, any shape) to the surrogate derivative, elementwise."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FastSigmoid(Surrogate):
+    """`1 / (1 + slope |x|)^2`, the derivative of `x / (1 + slope |x|)`."""
+
+    slope: float = 25.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x.abs() * self.slope + 1).pow_(-2)
+
+
+@dataclass(frozen=True)
+class SuperSpike(FastSigmoid):
+    """Fast sigmoid under the name and slope of SuperSpike (Zenke and Ganguli 2018, Eq. 9)."""
+
+    slope: float = 10.0
+
+
+@dataclass(frozen=True)
+class Sigmoid(Surrogate):
+    """`slope sigma(slope x) (1 - sigma(slope x))`."""
+
+    slope: float = 4.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = torch.sigmoid(self.slope * x)
+        return self.slope * y * (1 - y)
+
+
+@dataclass(frozen=True)
+class Triangular(Surrogate):
+    """`max(0, 1 - |x| / width) / width`: a triangle of area 1."""
+
+    width: float = 1.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (1 - x.abs() / self.width).clamp_(min=0) / self.width
+
+
+@dataclass(frozen=True)
+class Rectangular(Surrogate):
+    """`1 / width` where `|x| < width / 2`: a box of area 1."""
+
+    width: float = 1.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x.abs() < self.width / 2).to(x.dtype) / self.width
+
+
+@dataclass(frozen=True)
+class StraightThrough(Surrogate):
+    """`1` everywhere."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
