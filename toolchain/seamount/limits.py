@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seamount.fixed_point import ACT_SHIFT, U_BOUND, U_LIMIT, UNITY, V_MAX
-from seamount.ir import Graph, IntLinear, Population
+from seamount.ir import Graph, IntLinear, Node, Population
 from seamount.neurons.cuba_lif import retention_u
 
 
@@ -43,32 +43,62 @@ class Limits:
         return self.bias_mant[1] << self.bias_exp[1]
 
 
-def violations(graph: Graph, limits: Limits) -> list[str]:
-    """Every parameter of an integer graph outside the limits: `node: what = used (allowed a..b).`"""
+@dataclass(frozen=True)
+class Use:
+    """What a node uses of one limit, and what is allowed; all bounds are inclusive."""
+
+    node: str
+    what: str
+    low: int
+    high: int
+    allowed: tuple[int, int]
+    hint: str = ""
+
+    @property
+    def fits(self) -> bool:
+        return self.allowed[0] <= self.low and self.high <= self.allowed[1]
+
+    @property
+    def used(self) -> str:
+        return f"{self.low}" if self.low == self.high else f"{self.low}..{self.high}"
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.what} = {self.used} (allowed {self.allowed[0]}..{self.allowed[1]}).{self.hint}"
+
+
+def usage(graph: Graph, limits: Limits) -> list[Use]:
+    """What an integer graph uses of each limit, node by node: what the check and every report show."""
     found = []
     for node in graph.connections:
         if isinstance(node, IntLinear):
-            found += _outside(node.name, "weight", node.weight, limits.weight)
-            found += _outside(node.name, "weight_exp", np.asarray(node.weight_exp), limits.weight_exp)
-            odd = int(np.count_nonzero(node.weight % limits.weight_step))
-            if odd:
-                found.append(f"{node.name}: {odd} weights are not multiples of {limits.weight_step}.")
-        found += _outside(node.name, "delay", np.asarray(node.delay), (0, limits.delay))
+            found += [_use(node, "weight", limits.weight), _use(node, "weight_exp", limits.weight_exp)]
+        found.append(_use(node, "delay", (0, limits.delay)))
     for node in graph.populations:
         for field, allowed in (
             ("vth", limits.vth), ("du", limits.decay), ("dv", limits.decay),
             ("bias_mant", limits.bias_mant), ("bias_exp", limits.bias_exp), ("reset_by", (0, V_MAX)),
         ):  # fmt: skip
             if hasattr(node, field):
-                found += _outside(node.name, field, np.asarray(getattr(node, field)), allowed)
+                found.append(_use(node, field, allowed))
+        if hasattr(node, "du"):
+            found.append(_current(graph, node))
+    if limits.neurons is not None:
+        total = sum(node.size for node in graph.populations)
+        found.append(Use(graph.name, "neurons", total, total, (0, limits.neurons)))
+    return found
+
+
+def violations(graph: Graph, limits: Limits) -> list[str]:
+    """Everything in an integer graph that is outside the limits: `node: what = used (allowed a..b).`"""
+    found = [str(use) for use in usage(graph, limits) if not use.fits]
+    for node in graph.connections:
+        odd = int(np.count_nonzero(node.weight % limits.weight_step))
+        if odd:
+            found.append(f"{node.name}: {odd} weights are not multiples of {limits.weight_step}.")
+    for node in graph.populations:
         reset = getattr(node, "reset", None)
         if reset is not None and reset not in limits.resets:
             found.append(f"{node.name}: reset {reset!r} (allowed: {', '.join(limits.resets)}).")
-        if hasattr(node, "du"):
-            found += _current(graph, node)
-    total = sum(node.size for node in graph.populations)
-    if limits.neurons is not None and total > limits.neurons:
-        found.append(f"{graph.name}: neurons (used {total}, limit {limits.neurons}).")
     return found
 
 
@@ -77,22 +107,17 @@ def largest_sum(graph: Graph, node: IntLinear) -> int:
     return int(np.abs(node.weight).sum(axis=1).max()) * getattr(graph.source(node), "bound", 1)
 
 
-def _current(graph: Graph, node: Population) -> list[str]:
-    """u is wrapped once: refuse what could leave 24 bits after that."""
+def _current(graph: Graph, node: Population) -> Use:
+    """u is wrapped once: what could leave 24 bits after that does not fit."""
     total = 0
     for connection in graph.incoming(node):
         assert isinstance(connection, IntLinear)
         total += (largest_sum(graph, connection) << 16 << connection.weight_exp + 16 >> 32) + 1
     retained = U_LIMIT * int(np.max(retention_u(node.du))) // UNITY  # type: ignore[attr-defined]
     bound = retained + (total << ACT_SHIFT)
-    if bound <= U_BOUND:
-        return []
-    return [f"{node.name}: |u| could reach {bound} (limit {U_BOUND}, as u is wrapped once). Hint: lower weight_exp."]
+    return Use(node.name, "bound on |u|", bound, bound, (0, U_BOUND), " Hint: lower weight_exp, as u is wrapped once.")
 
 
-def _outside(node: str, what: str, values: np.ndarray, allowed: tuple[int, int]) -> list[str]:
-    low, high = int(values.min()), int(values.max())
-    if allowed[0] <= low and high <= allowed[1]:
-        return []
-    used = f"{low}" if low == high else f"{low}..{high}"
-    return [f"{node}: {what} = {used} (allowed {allowed[0]}..{allowed[1]})."]
+def _use(node: Node, field: str, allowed: tuple[int, int]) -> Use:
+    values = np.asarray(getattr(node, field))
+    return Use(node.name, field, int(values.min()), int(values.max()), allowed)
