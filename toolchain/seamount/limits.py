@@ -62,6 +62,12 @@ class Use:
     def used(self) -> str:
         return f"{self.low}" if self.low == self.high else f"{self.low}..{self.high}"
 
+    @property
+    def share(self) -> float:
+        """Used part of the range, on the side that is nearer its end; above 1 where it does not fit."""
+        sides = ((self.high, self.allowed[1]), (-self.low, -self.allowed[0]))
+        return max(0.0 if used <= 0 else used / limit if limit > 0 else float("inf") for used, limit in sides)
+
     def __str__(self) -> str:
         return f"{self.node}: {self.what} = {self.used} (allowed {self.allowed[0]}..{self.allowed[1]}).{self.hint}"
 
