@@ -1,14 +1,14 @@
 """Torch modules of the neuron models.
 
-Every module maps synaptic input `[T, B, N]` to spikes `[T, B, N]` from a clean state (`forward`), or one step of it with
-the state given and returned (`step`). The sequence is equal to the loop of its steps.
+Every module maps synaptic input `[T, B, N]` to spikes `[T, B, N]` from a clean state (`forward`), or one step of it
+with the state given and returned (`step`). The sequence is equal to the loop of its steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -204,23 +204,40 @@ class Recurrent(nn.Module):
         torch.Size([5, 2, 3])
     """
 
-    def __init__(self, neuron: nn.Module, connection: nn.Module) -> None:
+    neuron: Neuron
+
+    def __init__(self, neuron: Neuron, connection: nn.Module) -> None:
         super().__init__()
         self.neuron, self.connection = neuron, connection
 
     def forward(self, x: Tensor) -> Tensor:
         """Synaptic input `[T, B, N]` -> spikes `[T, B, N]`, from a clean state."""
-        recording = getattr(self.neuron, "recording", False)
         state, s = None, torch.zeros_like(x[0])
         spikes, v = [], []
-        for a in x:
-            s, state = self.neuron.step(a + self.connection(s), state)
-            spikes.append(s)
-            v.append(state.v.detach())
+        with held(self):
+            for a in x:
+                s, state = self.neuron.step(a + self.connection(s), state)
+                spikes.append(s)
+                v.append(state.v.detach())
         out = torch.stack(spikes)
-        if recording:
+        if self.neuron.recording:
             self.neuron.recorded_spikes, self.neuron.recorded_v = out.detach(), torch.stack(v)
         return out
+
+
+@contextmanager
+def held(net: nn.Module) -> Iterator[None]:
+    """Let quantized modules make their integers once for all steps inside the block instead of in each."""
+    modules: list[Any] = [m for m in net.modules() if hasattr(m, "hold")]
+    # connections before populations: a population reads the scale that its connections have just made
+    modules.sort(key=lambda m: isinstance(m, Neuron))
+    for module in modules:
+        module.hold(True)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.hold(False)
 
 
 @contextmanager
@@ -234,7 +251,7 @@ def recording(net: nn.Module) -> Iterator[dict[str, Neuron]]:
     found = {
         name.removesuffix(".neuron") if isinstance(parent_of(net, name), Recurrent) else name: module
         for name, module in net.named_modules()
-        if isinstance(module, Neuron)
+        if isinstance(module, Neuron) and not isinstance(parent_of(net, name), Neuron)
     }
     for module in found.values():
         module.recording = True

@@ -94,7 +94,7 @@ class Population(torch.autograd.Function):
         dynamics, needs = ctx.dynamics, ctx.needs_input_grad
         spiking, unit = dynamics.surrogate is not None, dynamics.unit
         removed = before if dynamics.zero else reset_by / unit
-        slope = dynamics.surrogate(before * unit - vth) * unit if spiking else None
+        slope = dynamics.surrogate(before * unit - vth) * unit if spiking else before
         g_before, g_spike, g_a = torch.empty_like(before), [], torch.empty_like(before)
         kept = torch.empty_like(before) if needs[7] else None
         for t in reversed(range(before.shape[0])):

@@ -1,0 +1,164 @@
+"""What a torch network computes, seen as populations and connections.
+
+`torch.fx` traces the network with neurons and `nn.Linear` as leaves; quantizing and lowering both read the result.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field
+
+import torch
+from torch import fx, nn
+from torch.fx.proxy import TraceError
+
+from seamount.errors import LoweringError, UnsupportedNodeError
+from seamount.nn.neuron import Neuron, Recurrent
+
+IDENTITIES = (nn.Identity, nn.Dropout)
+"""Modules that vanish in inference."""
+
+
+@dataclass
+class Wire:
+    """A connection: its dotted module name, the population (or `"input"`) it reads, its delay."""
+
+    name: str
+    source: str
+    delay: int = 0
+
+
+@dataclass
+class Cell:
+    """A population: its name in graphs, the dotted name of its neuron module, what it sums."""
+
+    name: str
+    module: str
+    wires: list[Wire] = field(default_factory=list)
+
+
+@dataclass
+class Topology:
+    """Populations in the order in which the network calls them; `output` names the one it returns."""
+
+    cells: list[Cell]
+    output: str
+
+
+INPUT = "input"
+OUTPUT = "output"
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, (Neuron, Recurrent, nn.Linear)) or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace(net: nn.Module) -> Topology:
+    """Read the structure of a network.
+
+    Args:
+        net: its forward takes `[T, B, N]` and is made of `nn.Linear`, the neurons of `sm.nn`, `sm.nn.Recurrent`,
+            additions of synaptic inputs, dropout and identities.
+
+    Raises:
+        UnsupportedNodeError: a module or function that has no counterpart, by name.
+        LoweringError: a structure that is not populations and connections, by name.
+    """
+    try:
+        traced = _Tracer().trace(net)
+    except (TraceError, TypeError, RuntimeError) as error:
+        raise LoweringError(
+            f"{type(net).__name__}: torch.fx cannot trace it: {str(error).splitlines()[0]} "
+            "Hint: the forward must not depend on the values of its input."
+        ) from error
+    reader = _Reader(net)
+    for node in traced.nodes:
+        reader.read(node)
+    if reader.output is None:
+        raise LoweringError(f"{type(net).__name__}: returns no population. Hint: end the network with a neuron.")
+    return Topology(reader.cells, reader.output)
+
+
+class _Reader:
+    """Gives each fx node its meaning: a source of spikes (a name), or synaptic input (a list of wires)."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self.net = net
+        self.cells: list[Cell] = []
+        self.meaning: dict[fx.Node, str | list[Wire]] = {}
+        self.output: str | None = None
+        self.called: set[str] = set()
+
+    def read(self, node: fx.Node) -> None:
+        if node.op == "placeholder":
+            if INPUT in self.meaning.values():
+                raise LoweringError(f"{node.name}: the network has a second input (allowed 1).")
+            self.meaning[node] = INPUT
+        elif node.op == "output":
+            self.output = self._spikes(node, node.args[0])
+            if self.output == INPUT:
+                self.output = None
+        elif node.op == "call_module":
+            self.meaning[node] = self._module(node, str(node.target))
+        elif node.op == "call_function" and node.target in (operator.add, torch.add):
+            self.meaning[node] = [w for arg in node.args for w in self._input(node, arg)]
+        elif node.op == "get_attr":
+            raise UnsupportedNodeError(f"{node.target}: a tensor used outside a module cannot be lowered.")
+        else:
+            what = getattr(node.target, "__name__", node.target)
+            raise UnsupportedNodeError(
+                f"{node.name}: {what} cannot be lowered (allowed: nn.Linear, the neurons of sm.nn, additions of "
+                "synaptic inputs, nn.Dropout, nn.Identity)."
+            )
+
+    def _module(self, node: fx.Node, name: str) -> str | list[Wire]:
+        module = self.net.get_submodule(name)
+        if isinstance(module, IDENTITIES):
+            return self.meaning[node.args[0]]  # type: ignore[index]
+        if name in self.called:
+            raise UnsupportedNodeError(f"{name}: is called twice; give each call a module of its own.")
+        self.called.add(name)
+        if isinstance(module, nn.Linear):
+            return [Wire(name, self._spikes(node, node.args[0]))]
+        if isinstance(module, Neuron):
+            return self._cell(Cell(name, name, self._input(node, node.args[0])))
+        if isinstance(module, Recurrent):
+            if not isinstance(module.neuron, Neuron) or not isinstance(module.connection, nn.Linear):
+                raise UnsupportedNodeError(f"{name}: Recurrent takes a neuron of sm.nn and an nn.Linear.")
+            loop = Wire(f"{name}.connection", name, delay=1)
+            return self._cell(Cell(name, f"{name}.neuron", [*self._input(node, node.args[0]), loop]))
+        raise UnsupportedNodeError(
+            f"{name}: {type(module).__name__} cannot be lowered (allowed: nn.Linear, the neurons of sm.nn, "
+            "nn.Dropout, nn.Identity)."
+        )
+
+    def _cell(self, cell: Cell) -> str:
+        neuron = self.net.get_submodule(cell.module)
+        biased = [w.name for w in cell.wires if self.net.get_submodule(w.name).bias is not None]
+        if biased and bool((neuron.alpha > 0).any()):  # type: ignore[operator]
+            raise UnsupportedNodeError(
+                f"{biased[0]}: its bias would pass through the current of {cell.name}, which the chip cannot do. "
+                "Hint: use nn.Linear(bias=False) and give the neuron bias=torch.zeros(N)."
+            )
+        self.cells.append(cell)
+        return cell.name
+
+    def _spikes(self, node: fx.Node, arg) -> str:
+        meaning = self.meaning.get(arg)
+        if not isinstance(meaning, str):
+            what = "reads" if node.op != "output" else "returns"
+            raise LoweringError(
+                f"{node.target}: {what} synaptic input, not the spikes of one population. "
+                "Hint: put a neuron between two connections, and one at the end."
+            )
+        return meaning
+
+    def _input(self, node: fx.Node, arg) -> list[Wire]:
+        meaning = self.meaning.get(arg)
+        if not isinstance(meaning, list):
+            raise LoweringError(
+                f"{node.target}: reads spikes, not the output of a connection. "
+                "Hint: put an nn.Linear before each population."
+            )
+        return meaning
