@@ -52,7 +52,7 @@ class Checker(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]}"
+        assert self.open[-1:] == [tag], f"</{tag}> closes {self.open[-1:]}"
         self.open.pop()
 
     def handle_data(self, data):
@@ -60,12 +60,13 @@ class Checker(HTMLParser):
 
 
 def program(name: str = "net", population: str = "lif"):
-    parameters = {"du": np.array(4095), "dv": np.array(4095), "vth": np.array(50)}
     graph = Graph(
         [
             Input(name="input", shape=(2,)),
             IntLinear(name="fc", inputs=("input",), weight=np.array([[100, 0], [2, 100], [0, 4]])),
-            IntCubaLIF(name=population, inputs=("fc",), shape=(3,), **parameters),
+            IntCubaLIF(
+                name=population, inputs=("fc",), shape=(3,), du=np.array(4095), dv=np.array(4095), vth=np.array(50)
+            ),
             Output(name="output", inputs=(population,)),
         ],
         name,
@@ -113,8 +114,10 @@ def test_a_program_report_shows_counts_rates_and_limits():
     x[:, :, 0] = 1
     text = Checker(program_report(p, p.run(x, record=("spikes",)), x).html()).text
     assert str(p.graph) in text
-    assert "neurons3" in text and "synapses4" in text, "three neurons; zero weights are no synapses"
-    assert "rate %" in text and "33.33" in text, "one of three neurons fires in every step"
+    assert "neurons3" in text
+    assert "synapses4" in text, "zero weights are no synapses"
+    assert "rate %" in text
+    assert "33.33" in text, "one of three neurons fires in every step"
     assert "weight0..100-32768..32768" in text, "what is used stands beside what is allowed"
 
 
