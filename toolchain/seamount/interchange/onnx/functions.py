@@ -1,0 +1,144 @@
+"""ONNX functions for the nodes of a graph: populations by tracing their own `step`, synapses as matrix products."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from onnx import FunctionProto, helper, parser
+
+from seamount.errors import UnsupportedNodeError
+from seamount.fixed_point import shift
+from seamount.interchange.onnx.layout import DELAY_LINE, DOMAIN, OPSET, attribute_codecs, function_name
+from seamount.interchange.onnx.symbol import ANY, BOOL, DOUBLE, FLOAT, INT64, UINT8, Body, Symbol, UntraceableError
+from seamount.ir import Connection, Graph, Input, IntLinear, Linear, Node, Output, Population
+from seamount.limits import largest_sum
+
+
+class Library:
+    """The functions of one model; nodes whose bodies are the same share one.
+
+    Attributes:
+        functions: by name.
+    """
+
+    def __init__(self) -> None:
+        self.functions: dict[str, FunctionProto] = {}
+        self._names: dict[bytes, str] = {}
+        self._variants: Counter[type[Node]] = Counter()
+
+    def function_for(self, graph: Graph, node: Node) -> str:
+        """Name of the function that computes a node; written on first use.
+
+        Raises:
+            UnsupportedNodeError: the node has no ONNX form.
+        """
+        function = _write(graph, node)
+        body = function.SerializeToString(deterministic=True)
+        if body not in self._names:
+            self._variants[type(node)] += 1
+            self._names[body] = function.name = function_name(type(node), self._variants[type(node)])
+            self.functions[function.name] = function
+        return self._names[body]
+
+    def delay_line(self) -> str:
+        """Name of the function that moves a delay line on by one step."""
+        self.functions.setdefault(DELAY_LINE, parser.parse_function(_DELAY_LINE))
+        return DELAY_LINE
+
+
+_DELAY_LINE = f"""
+<domain: "{DOMAIN}", opset_import: ["" : {OPSET}]>
+{DELAY_LINE} (line, newest) => (next)
+{{
+    first = Constant <value_ints = [0]> ()
+    second = Constant <value_ints = [1]> ()
+    end = Constant <value_ints = [9223372036854775807]> ()
+    kept = Slice (line, second, end, first)
+    entry = Unsqueeze (newest, first)
+    next = Concat <axis = 0> (kept, entry)
+}}
+"""
+
+
+def _write(graph: Graph, node: Node) -> FunctionProto:
+    if isinstance(node, Population):
+        return _population(graph, node)
+    if isinstance(node, (IntLinear, Linear)):
+        return _linear(graph, node)
+    if isinstance(node, (Input, Output)):
+        body = Body(["x"])
+        body.name_outputs([Symbol(body, "x", ANY)], ["y"], [ANY])
+        return _function(node, body, ["y"])
+    raise UnsupportedNodeError(f"{node.name}: {type(node).__name__} cannot be written to ONNX.")
+
+
+def _function(node: Node, body: Body, outputs: list[str]) -> FunctionProto:
+    return helper.make_function(
+        DOMAIN, type(node).__name__, body.inputs, outputs, body.nodes, [helper.make_opsetid("", OPSET)],
+        attributes=list(attribute_codecs(type(node))),
+    )  # fmt: skip
+
+
+def number_type(graph: Graph) -> int:
+    """Type of state and parameters: int64, or float64 in a float graph."""
+    return INT64 if graph.stage == "integer" else DOUBLE
+
+
+def _population(graph: Graph, node: Population) -> FunctionProto:
+    """Call the population's `constants` and `step` with symbols in the place of arrays."""
+    number = number_type(graph)
+    summands = [f"a.{i}" for i in range(len(node.inputs))]
+    state = [f"{name}.last" for name in node.STATE]
+    body = Body([*summands, *state, *node.ARRAYS])
+    likeness = object.__new__(type(node))  # the same node, with symbols for arrays; __init__ would refuse them
+    for name, value in vars(node).items():
+        object.__setattr__(likeness, name, value)
+    for name, dtype in node.ARRAYS.items():
+        if getattr(node, name) is not None:
+            object.__setattr__(likeness, name, Symbol(body, name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype))))
+    try:
+        a, *more = [Symbol(body, name, number) for name in summands]
+        for other in more:
+            a = a + other
+        results = type(node).step(a, *[Symbol(body, name, number) for name in state], *likeness.constants())
+        out, *new_state = [r if isinstance(r, Symbol) else body.constant(r, number) for r in results]
+        for name, symbol in zip(node.STATE, new_state, strict=True):
+            if symbol.dtype not in (number, BOOL):
+                raise UntraceableError(f"makes {name} a float in an integer graph")
+    except (TypeError, ValueError) as error:
+        raise UnsupportedNodeError(
+            f"{node.name}: {type(node).__name__} has no ONNX form: its step or constants {error}. "
+            "Hint: use only + - * << >> < <= >, on scalars and array fields."
+        ) from error
+    outputs = ["out", *[f"{name}.next" for name in node.STATE]]
+    body.name_outputs([out, *new_state], outputs, [UINT8 if node.spiking else number] + [number] * len(new_state))
+    return _function(node, body, outputs)
+
+
+def _linear(graph: Graph, node: Linear) -> FunctionProto:
+    """`a = s @ weight.T`, in the narrowest type whose every partial sum is exact, then the exponent."""
+    number = number_type(graph)
+    source = "line" if node.delay else "s"
+    body = Body([source, "weight"])
+    s = Symbol(body, source, ANY)
+    if node.delay:
+        s = body.emit("Gather", [s, body.constant(0, INT64)], ANY, axis=0)
+    exact = _exact_type(graph, node) if isinstance(node, IntLinear) else DOUBLE
+    weight = body.emit("Transpose", [Symbol(body, "weight", ANY).cast(exact)], exact, perm=[1, 0])
+    a = body.emit("MatMul", [s.cast(exact), weight], exact).cast(number)
+    if isinstance(node, IntLinear):
+        a = shift(a, node.weight_exp)
+    body.name_outputs([a], ["a"], [number])
+    return _function(node, body, ["a"])
+
+
+def _exact_type(graph: Graph, node: IntLinear) -> int:
+    """Float types count exactly to 2^24 and 2^53; onnxruntime multiplies int64 matrices as well, but slowly."""
+    bound = largest_sum(graph, node)
+    return FLOAT if bound < 1 << 24 else DOUBLE if bound < 1 << 53 else INT64
+
+
+def is_delayed(node: Node) -> bool:
+    """Whether a node reads a delay line."""
+    return isinstance(node, Connection) and node.delay > 0
