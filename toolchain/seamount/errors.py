@@ -44,6 +44,10 @@ class DataError(SeamountError):
     """Input spikes, labels or a data file have the wrong shape, dtype, range or content."""
 
 
+class TrainingError(SeamountError):
+    """Training went wrong, as a loss that is not a number; names the epoch and the step."""
+
+
 class FileFormatError(SeamountError):
     """A file is truncated, foreign or asks for more than it holds; names the file."""
 

@@ -1,0 +1,83 @@
+"""Networks by their sizes. Children are named, and the names go with them to the chip."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from seamount.errors import SeamountError
+from seamount.nn import Neuron
+
+INPUT_RATE = 0.2
+"""Spikes per step and input that the initialisation expects."""
+FLUCTUATION = 1.0
+"""Standard deviation of v, in thresholds, that it aims at."""
+SLOWEST = 0.98
+"""Retentions above this count as this one: what a longer memory adds does not arrive within a sample."""
+
+
+def mlp(
+    sizes: Sequence[int],
+    neuron: Neuron,
+    *,
+    readout: Neuron | None = None,
+    bias: bool = False,
+    seed: int | None = None,
+) -> nn.Sequential:
+    """Fully connected network: `fc1, lif1, fc2, lif2, ..., readout, out`.
+
+    Weights are normal with mean 0 and the standard deviation at which v fluctuates by about one threshold when inputs
+    fire at 0.2 spikes per step (Rossbroich, Gygax and Zenke 2022, "Fluctuation-driven initialization for spiking neural
+    network training"):
+
+        sigma_w = vth / sqrt(n rate E),   E = sum_k kernel[k]^2 = (1 + a b) / ((1 - a b) (1 - a^2) (1 - b^2))
+
+    with n inputs, a = alpha, b = beta; E of LIF is `1 / (1 - beta^2)`.
+
+    Args:
+        sizes: neurons of input, hidden populations and output.
+        neuron: prototype of the populations; each gets its own copy.
+        readout: prototype of the last population; default `neuron`.
+        bias: give the connections a trained bias, from 0.
+        seed: of the weights; default torch's global generator.
+
+    Returns:
+        Module from spikes `[T, B, sizes[0]]` to spikes (or v of the readout) `[T, B, sizes[-1]]`.
+
+    Example:
+        >>> import torch, seamount as sm
+        >>> net = mlp((64, 128, 10), sm.nn.LIF(beta=0.9), seed=0)
+        >>> [name for name, _ in net.named_children()]
+        ['fc1', 'lif1', 'readout', 'out']
+        >>> net(torch.ones(4, 2, 64)).shape
+        torch.Size([4, 2, 10])
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise SeamountError(f"mlp: sizes = {tuple(sizes)}. Hint: input, any hidden ones, output; each 1 or more.")
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    last = len(sizes) - 1
+    for i in range(1, last + 1):
+        connection, population = (f"fc{i}", f"lif{i}") if i < last else ("readout", "out")
+        prototype = readout if i == last and readout is not None else neuron
+        linear = nn.Linear(sizes[i - 1], sizes[i], bias=bias)
+        initialize(linear, prototype, generator)
+        layers[connection], layers[population] = linear, copy.deepcopy(prototype)
+    return nn.Sequential(layers)
+
+
+@torch.no_grad()
+def initialize(connection: nn.Linear, population: Neuron, generator: torch.Generator | None = None) -> None:
+    """Draw the weights of a connection for the population that it feeds; see `mlp` for the equation."""
+    a, b = (min(float(value.mean()), SLOWEST) for value in (population.alpha, population.beta))
+    vth = float(getattr(population, "vth", torch.ones(())).mean())
+    energy = (1 + a * b) / ((1 - a * b) * (1 - a**2) * (1 - b**2))
+    sigma = FLUCTUATION * vth / math.sqrt(connection.in_features * INPUT_RATE * energy)
+    connection.weight.normal_(0, sigma, generator=generator)
+    if connection.bias is not None:
+        connection.bias.zero_()

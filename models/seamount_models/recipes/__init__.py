@@ -1,0 +1,151 @@
+"""Recipes: everything that a training run needs, as one TOML file.
+
+[data]          name, steps, coding, seed: as in datasets.load
+[network]       sizes, bias, seed: as in networks.mlp
+[neuron]        model = "LIF", "CubaLIF": its class in sm.nn; the other keys are its arguments
+[training]      epochs, lr, batch_size, seed, threads: as in training.fit
+[fine_tuning]   the same, for the quantized network
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import seamount as sm
+from seamount.errors import DataError
+from seamount_models import datasets, networks, training
+from seamount_models.splits import Dataset
+from seamount_models.training import History
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+
+FOLDER = Path(__file__).parent
+NEURONS = {"LIF": sm.nn.LIF, "CubaLIF": sm.nn.CubaLIF}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe; each field is the section of that name, as keyword arguments.
+
+    Attributes:
+        name: of the file.
+    """
+
+    name: str
+    data: dict[str, Any]
+    network: dict[str, Any]
+    neuron: dict[str, Any]
+    training: dict[str, Any]
+    fine_tuning: dict[str, Any]
+
+
+SECTIONS: dict[str, Callable] = {
+    "data": datasets.load,
+    "network": networks.mlp,
+    "training": training.fit,
+    "fine_tuning": training.fit,
+}
+"""Section -> the function that takes it."""
+
+
+def names() -> list[str]:
+    """Names of the recipes that come with the package, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: of a recipe that comes with the package, or the path of a TOML file.
+
+    Raises:
+        DataError: there is none of that name, or it has a section or a key that nothing takes.
+
+    Example:
+        >>> load("digits").network["sizes"]
+        [64, 128, 10]
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file() or (path.parent == FOLDER and path.stem not in names()):
+        raise DataError(f"{name}: no such recipe. There are: {', '.join(names())}. Hint: or the path of a .toml file.")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path}: is not a TOML file ({error}).") from error
+    _check(path, content)
+    return Recipe(path.stem, **{"fine_tuning": {}, **content})
+
+
+def build(recipe: Recipe) -> tuple[nn.Sequential, Dataset]:
+    """Return the untrained network and the data set of a recipe."""
+    data = datasets.load(**recipe.data)
+    options = {key: value for key, value in recipe.neuron.items() if key != "model"}
+    net = networks.mlp(neuron=NEURONS[recipe.neuron["model"]](**options), **recipe.network)
+    sizes = recipe.network["sizes"]
+    if (sizes[0],) != data.shape or sizes[-1] != data.classes:
+        raise DataError(f"{recipe.name}: sizes = {sizes}, but {data.name} is {data.shape} -> {data.classes}.")
+    return net, data
+
+
+def train(recipe: Recipe, *, progress: bool = True) -> tuple[nn.Sequential, Dataset, History]:
+    """Build a recipe's network and train it in floating point.
+
+    Returns:
+        The trained network, its data set, and what `training.fit` recorded.
+    """
+    net, data = build(recipe)
+    return net, data, training.fit(net, data, progress=progress, **recipe.training)
+
+
+def fine_tune(recipe: Recipe, net: nn.Module, data: Dataset, *, progress: bool = True) -> History:
+    """Train a quantized network on, in place, with the settings of `[fine_tuning]`.
+
+    Raises:
+        DataError: the recipe has no such section.
+    """
+    if not recipe.fine_tuning:
+        raise DataError(f"{recipe.name}: has no section [fine_tuning].")
+    return training.fit(net, data, progress=progress, **recipe.fine_tuning)
+
+
+def _check(path: Path, content: dict[str, Any]) -> None:
+    """Refuse what nothing would take, all of it at once."""
+    needed = {"data": {"name"}, "network": {"sizes"}, "neuron": {"model"}, "training": {"epochs"}}
+    wrong = [f"{path.name}: section [{s}] is missing." for s in needed if s not in content]
+    wrong += [f"{path.name}: section [{s}] is unknown." for s in content if s not in {*SECTIONS, "neuron"}]
+    for section, keys in content.items():
+        takes = SECTIONS.get(section)
+        if section == "neuron" and isinstance(keys, dict):
+            model = keys.get("model", "LIF")
+            takes = NEURONS.get(model) if isinstance(model, str) else None
+            if takes is None:
+                wrong.append(f"{path.name}: neuron model {model!r} is unknown. Allowed: {', '.join(NEURONS)}.")
+        if takes is None:
+            continue
+        if not isinstance(keys, dict):
+            wrong.append(f"{path.name}: {section} is not a section. Hint: [{section}].")
+            continue
+        wrong += [f"{path.name}: [{section}] needs {k}." for k in sorted(needed.get(section, set()) - keys.keys())]
+        allowed = _parameters(takes) | ({"model"} if section == "neuron" else set())
+        wrong += [f"{path.name}: [{section}] has no setting {k!r}." for k in keys if k not in allowed]
+    if wrong:
+        raise DataError("\n".join(wrong))
+
+
+def _parameters(function: Callable) -> set[str]:
+    """Names that a function takes; a class with `**options` also takes those of its base class."""
+    found = set(inspect.signature(function).parameters)
+    if "options" in found and isinstance(function, type):
+        return found - {"options"} | _parameters(function.__mro__[1])
+    return found
