@@ -1,0 +1,69 @@
+"""Lava 0.10: every population and connection a process of Intel's framework, on its fixed-point or float models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seamount.errors import TargetError
+from seamount.ir import Graph
+from seamount.passes.schedule import schedule
+from seamount.program import Program, Result
+from seamount.targets import FLOAT_NODES, Target
+from seamount_targets.lava.network import Network
+from seamount_targets.lava.runner import Job, run
+from seamount_targets.lava.support import require_lava
+
+
+class Lava(Target):
+    name = "lava"
+    summary = "Intel's Lava 0.10, bit-accurate models on the CPU: an independent witness"
+    stages = ("float", "integer")
+    nodes = Target.nodes | FLOAT_NODES
+
+    def compile(self, graph: Graph, learn: dict[str, Any] | None = None, *, timeout: float | None = None) -> Program:
+        """Return a program that runs on Lava.
+
+        Args:
+            timeout: seconds that the steps of one run may take; default: many times what they need.
+
+        Raises:
+            TargetError: Lava is not installed.
+            PassError: a loop is faster than the chip.
+        """
+        require_lava()
+        if timeout is not None and not timeout > 0:
+            raise TargetError(f"lava: timeout = {timeout} s (allowed: more than 0).")
+        return LavaProgram(graph, self.name, timeout)
+
+
+def target(name: str) -> Target:
+    return Lava()
+
+
+class LavaProgram(Program):
+    """A graph on Lava. `network` is the class that turns it into processes.
+
+    Args:
+        timeout: seconds, or None for `time_limit`.
+    """
+
+    network = Network
+
+    def __init__(self, graph: Graph, target: str, timeout: float | None = None) -> None:
+        super().__init__(graph, target)
+        self.timeout = timeout
+        self.plan = schedule(graph)
+
+    def _run(self, x: np.ndarray, record: frozenset[str]) -> Result:
+        network = self.network(self.graph, self.plan, x, record)
+        tag = "fixed_pt" if self.graph.stage == "integer" else "floating_pt"
+        return network.result(
+            run(Job(network.build, network.steps, tag, self.timeout or self.time_limit(network.steps)))
+        )
+
+    def time_limit(self, steps: int) -> float:
+        """Seconds that a run is given: a minute, and some ten times what a step of this size was measured to take."""
+        synapses = sum(c.weight.size for c in self.graph.connections)
+        return 60 + steps * (0.02 + 1e-8 * synapses + 0.01 * len(self.graph.nodes))

@@ -1,0 +1,161 @@
+"""From a graph to Lava processes, and from what they recorded to a Result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seamount.ir import Graph, IntLinear, Linear, Population
+from seamount.neurons import LI, CubaLIF, IntCubaLIF, IntLI
+from seamount.passes.schedule import Schedule
+from seamount.program import Result
+from seamount_targets.lava.memory import shared_zeros
+from seamount_targets.reference import collect
+
+if TYPE_CHECKING:
+    from lava.magma.core.process.process import AbstractProcess
+
+WEIGHT_BITS = 8
+MESSAGE_BITS = 24
+"""Of an Input that is not spikes; Dense multiplies then instead of selecting columns."""
+
+
+class Network:
+    """One run of a graph: its processes, their inputs, what they record.
+
+    A subclass that replaces the process of some connections or populations (for learning, say) overrides `connection`,
+    `population` or `wire`.
+
+    Args:
+        graph: what to run.
+        plan: its chip timing.
+        x: checked spikes `[T, B, *shape]`; samples follow each other in one stream.
+        record: as in Program.run.
+
+    Attributes:
+        interval: steps per sample, T.
+        steps: chip steps of the whole run.
+        processes: by node, once `build` has run.
+        traces: by population and port or variable, shared `[steps, n]`, one row per chip step.
+    """
+
+    def __init__(self, graph: Graph, plan: Schedule, x: np.ndarray, record: frozenset[str]) -> None:
+        self.graph, self.plan, self.record = graph, plan, record
+        self.interval, self.samples = x.shape[:2]
+        self.steps = self.samples * self.interval + plan.depth
+        self.rows = self.stream(x)
+        self.processes: dict[str, AbstractProcess] = {}
+        self.traces: dict[str, dict[str, np.ndarray]] = {p.name: self._traces(p) for p in graph.populations}
+
+    def stream(self, values: np.ndarray) -> np.ndarray:
+        """`[T, B, *shape]` as rows `[B T, n]`: sample after sample."""
+        return np.ascontiguousarray(values.swapaxes(0, 1)).reshape(self.samples * self.interval, -1)
+
+    def build(self) -> AbstractProcess:
+        """Make and connect the processes; called in the process that runs them."""
+        from seamount_targets.lava.processes.streams import Stream
+        from seamount_targets.lava.taps import tap
+
+        source = self.graph.input.name
+        self.processes[source] = Stream(rows=self.rows, name=source)
+        for population in self.graph.populations:
+            self.processes[population.name] = process = self.population(population)
+            tap(process, **self.traces[population.name])
+        for connection in self.graph.connections:
+            self.processes[connection.name] = self.connection(connection)
+        self.wire()
+        return self.processes[source]
+
+    def wire(self) -> None:
+        """Connect ports: source to connection to population."""
+        for node in self.graph.connections:
+            process = self.processes[node.name]
+            self.processes[self.graph.source(node).name].s_out.connect(process.s_in)  # type: ignore[attr-defined]
+            process.a_out.connect(self.processes[self.graph.target(node).name].a_in)  # type: ignore[attr-defined]
+
+    def population(self, node: Population) -> AbstractProcess:
+        """The process of a population: Lava's LIFReset where it does, else one of ours."""
+        from lava.proc.lif.process import LIFReset
+
+        from seamount_targets.lava.processes.neurons import LIFSubtract, LIReset
+
+        arguments = self.population_arguments(node)
+        if isinstance(node, (LI, IntLI)):
+            return LIReset(**arguments)
+        assert isinstance(node, (CubaLIF, IntCubaLIF))
+        arguments["vth"] = plain(node.vth)
+        if node.reset == "zero":
+            return LIFReset(**arguments)
+        return LIFSubtract(reset_by=plain(node.reset_by) if node.reset == "subtract" else 0, **arguments)
+
+    def population_arguments(self, node: Population) -> dict:
+        """Arguments that all neurons of Lava share, and the reset of u and v at the population's own offset."""
+        assert isinstance(node, (LI, IntLI, CubaLIF, IntCubaLIF))
+        arguments = {
+            "name": node.name,
+            "shape": node.shape,
+            "reset_interval": self.interval,
+            # Chip steps count from 1: the first step of a population is its offset + 1.
+            "reset_offset": (self.plan.offsets[node.name] + 1) % self.interval,
+        }
+        if isinstance(node, (IntLI, IntCubaLIF)):
+            bias = {"bias_mant": plain(node.bias_mant), "bias_exp": node.bias_exp}
+            return arguments | bias | {"du": plain(node.du), "dv": plain(node.dv)}
+        return arguments | {"du": plain(1 - node.alpha), "dv": plain(1 - node.beta), "bias_mant": plain(node.bias)}
+
+    def connection(self, node: Linear) -> AbstractProcess:
+        """The process of a connection: Lava's Dense where it takes one step, else ours."""
+        from lava.proc.dense.process import Dense
+
+        from seamount_targets.lava.processes.connections import DelayedDense
+
+        arguments = self.connection_arguments(node)
+        extra = self.plan.extra[node.name]
+        if not extra and not node.delay:
+            return Dense(**arguments)
+        start = self.plan.offsets[self.graph.target(node).name]
+        return DelayedDense(extra=extra, delay=node.delay, start=start, interval=self.interval, **arguments)
+
+    def connection_arguments(self, node: Linear) -> dict:
+        """Arguments of Dense; the sign mode is always given, as Lava would guess it from the weights."""
+        from lava.utils.weightutils import SignMode
+
+        graded = getattr(self.graph.source(node), "kind", "spike") != "spike"
+        return {
+            "name": node.name,
+            "weights": node.weight,
+            "weight_exp": node.weight_exp if isinstance(node, IntLinear) else 0,
+            "num_weight_bits": WEIGHT_BITS,
+            "sign_mode": SignMode.MIXED,
+            "num_message_bits": MESSAGE_BITS if graded else 0,
+        }
+
+    def result(self, seconds: float) -> Result:
+        """What the run recorded, in canonical time."""
+        values = {name: self.canonical(name, t["s_out"]) for name, t in self.traces.items() if "s_out" in t}
+        v = {name: self.canonical(name, t["v"]) for name, t in self.traces.items() if "v" in t}
+        result = collect(self.graph, values, v, self.record)
+        result.seconds = seconds
+        return result
+
+    def canonical(self, name: str, trace: np.ndarray) -> np.ndarray:
+        """`[steps, *shape]` in chip time as `[T, B, *shape]` in the time of the population's samples."""
+        start = self.plan.offsets[name]
+        rows = trace[start : start + self.samples * self.interval]
+        return rows.reshape(self.samples, self.interval, *trace.shape[1:]).swapaxes(0, 1)
+
+    def _traces(self, node: Population) -> dict[str, np.ndarray]:
+        number = np.int32 if self.graph.stage == "integer" else np.float64
+        traces = {}
+        if node is self.graph.output or (node.spiking and "spikes" in self.record):
+            traces["s_out"] = shared_zeros((self.steps, *node.shape), np.uint8 if node.spiking else number)
+        if "v" in self.record:
+            traces["v"] = shared_zeros((self.steps, *node.shape), number)
+        return traces
+
+
+def plain(value: np.ndarray | None):
+    """A number where all neurons share it, as Lava's models expect, else the array."""
+    value = np.asarray(value)
+    return value.item() if value.ndim == 0 else value
