@@ -63,13 +63,15 @@ def graphs(model: ModelProto) -> list[GraphProto]:
 
 class _Reader:
     def __init__(self, model: ModelProto) -> None:
+        parts = graphs(model)
+        if any(not isinstance(text, str) for text in _texts(model, parts)):  # the protobuf reader leaves it as bytes
+            raise FileFormatError("holds a name that is not UTF-8 text.")
         versions = {o.domain: o.version for o in model.opset_import}
         if DOMAIN not in versions:
             found = ", ".join(sorted(d or "ai.onnx" for d in versions)) or "none"
             raise FileFormatError(f"is an ONNX model without operators of {DOMAIN} (found: {found}).")
         if versions[DOMAIN] != VERSION:
             raise FileFormatError(f"has version {versions[DOMAIN]} of {DOMAIN} (allowed {VERSION}).")
-        parts = graphs(model)
         if len(parts) > 2:
             raise FileFormatError(f"has {len(parts) - 1} Scan nodes (allowed 1).")
         self.name = model.graph.name
@@ -182,6 +184,17 @@ def _attributes(call: NodeProto, kind: type[Node]) -> dict[str, Any]:
     return fields
 
 
+def _texts(model: ModelProto, parts: list[GraphProto]) -> Iterator[str | bytes]:
+    """Every name that is read from a model."""
+    yield from (o.domain for o in model.opset_import)
+    for part in parts:
+        yield part.name
+        yield from (t.name for t in part.initializer)
+        for node in part.node:
+            yield from (node.domain, node.op_type, node.name, *node.input, *node.output)
+            yield from (a.name for a in node.attribute)
+
+
 def _check_tensor(tensor: TensorProto) -> None:
     """Refuse an initializer whose raw data is not exactly what its dims and type say, before it is read."""
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
@@ -208,7 +221,7 @@ def _list(kind: type[Node]) -> str:
 
 
 def _type(number: int) -> str:
-    names: Iterator[str] = (n for n, v in TensorProto.DataType.items() if v == number)
+    names = (n for n, v in TensorProto.DataType.items() if v == number)
     return next(names, str(number))
 
 
