@@ -1,0 +1,70 @@
+"""Commands whose work is done by seamount_models: `demo`, `train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import seamount as sm
+from seamount.cli import options
+from seamount.cli.console import fail, print_json, say, table, working
+from seamount.cli.spikes import models_module
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the HTML report goes.")] = Path("report.html"),
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, coding and learning.")] = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train on digits, quantize, compile, run, verify, learn on the chip; exit 1 if any equality fails."""
+    outcome = models_module("demo").run(report=out, seed=seed)
+    if as_json:
+        print_json({"ok": outcome.ok, "rows": outcome.rows, "report": out})
+    else:
+        table(outcome.rows)
+        say(f"wrote {out}")
+    if not outcome.ok:
+        fail("demo: the targets differ.")
+        raise typer.Exit(1)
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="Name of a recipe, such as digits, or a .toml file.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the graph goes.", show_default=False)],
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(help="Quantize to 2..8 bits and train on. Default: stay in floating point.", show_default=False),
+    ] = None,
+    per_channel: Annotated[bool, typer.Option("--per-channel", help="One weight scale per neuron.")] = False,
+    target: Annotated[str, typer.Option("--target", "-t", help="Whose integers to quantize for.")] = "loihi2",
+    as_json: options.AsJson = False,
+) -> None:
+    """Train the network of a recipe and save it as a graph."""
+    recipes, training = models_module("recipes"), models_module("training")
+    plan = recipes.load(recipe)
+    net, data, _ = recipes.train(plan)
+    rows = [_accuracy("float", training.evaluate(net, data.test))]
+    if weight_bits is not None:
+        with working("calibrating"):
+            net = sm.quantize(
+                net, weight_bits=weight_bits, per_channel=per_channel, target=target, calibration=data.train
+            )
+        rows.append(_accuracy(f"{weight_bits} bits", training.evaluate(net, data.test)))
+        if plan.fine_tuning:
+            recipes.fine_tune(plan, net, data)
+            rows.append(_accuracy(f"{weight_bits} bits, trained on", training.evaluate(net, data.test)))
+    sm.save(sm.lower(net, name=plan.name), out)
+    if as_json:
+        print_json({"recipe": plan.name, "stages": rows, "out": out})
+        return
+    table(rows)
+    say(f"wrote {out}")
+
+
+def _accuracy(stage: str, found) -> dict[str, object]:
+    rates = {f"rate of {name} %": 100 * rate for name, rate in found.rates.items()}
+    return {"stage": stage, "test accuracy %": 100 * found.accuracy} | rates
