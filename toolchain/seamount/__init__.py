@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seamount import learning, nn, targets
+    from seamount import errors, learning, nn, targets
     from seamount.compiler import compile  # noqa: A004
     from seamount.errors import SeamountError
     from seamount.interchange import load, save
@@ -24,6 +24,7 @@ _HOME = {
     "quantize": "seamount.quantization",
     "save": "seamount.interchange",
     "verify": "seamount.verification",
+    "errors": "",
     "learning": "",
     "nn": "",
     "targets": "",
@@ -33,6 +34,7 @@ __all__ = [
     "Graph",
     "SeamountError",
     "compile",
+    "errors",
     "learning",
     "load",
     "lower",

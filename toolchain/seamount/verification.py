@@ -124,6 +124,8 @@ def verify(
     for witness in targets:
         name = _name(witness)
         part = x[:, : (samples or {}).get(name, x.shape[1])]
+        if name in report.results:
+            name += f" ({sum(row.target.startswith(name) for row in report.rows) + 1})"
         result = _run(graph, witness, part)
         if not report.rows:
             want_name, want = name, result

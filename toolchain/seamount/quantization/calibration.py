@@ -59,7 +59,7 @@ def _largest(population: QuantPopulation, seen: float) -> int:
     l = population.lsb().min()  # noqa: E741
     alpha = float(population.neuron.alpha.max())
     bias = population.total_bias()
-    room = PARAMETER_HEADROOM * float(bias.abs().max())
+    room = PARAMETER_HEADROOM * float(bias.detach().abs().max())
     ceilings = {
         "synaptic input": _log(U_LIMIT >> ACT_SHIFT, HEADROOM * seen / (1 - min(alpha, 1 - 2**-12))),
         "sum of weights": _log(

@@ -213,8 +213,8 @@ class QuantPopulation(Neuron):
     def _constants(self) -> tuple[Any, ...]:
         """Chip constants as int64 tensors; kappa; alpha, beta, bias, vth, reset_by dequantized, straight-through."""
         node = self.node(fresh=False)
-        chip = tuple(torch.as_tensor(c, dtype=torch.int64) for c in node.constants())
-        unit = torch.as_tensor(node.scale, dtype=torch.float32)
+        chip = tuple(torch.tensor(c, dtype=torch.int64) for c in node.constants())
+        unit = torch.tensor(node.scale, dtype=torch.float32)
         n = self.neuron
         shadow = [
             _shadow(n.alpha, retention_u(node.du) / UNITY),
@@ -255,5 +255,5 @@ def _scale(node: IntCubaLIF | IntLI) -> np.ndarray:
 
 def _shadow(parameter: Tensor, value: np.ndarray) -> Tensor:
     """`value` in the forward pass, the parameter in the backward pass (straight-through)."""
-    exact = torch.as_tensor(value, dtype=torch.float32)
+    exact = torch.tensor(value, dtype=torch.float32)
     return parameter + (exact - parameter).detach() if parameter.requires_grad else exact
