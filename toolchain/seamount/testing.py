@@ -143,6 +143,8 @@ def _connection(rng, name, source, shape, delay, exp, bound, share) -> IntLinear
     largest = int(np.abs(weight).sum(axis=1).max()) * max(bound, 1) * share
     while largest * 2.0 ** (exp + ACT_SHIFT) > U_LIMIT:
         exp -= 1
+    while exp < Limits().weight_exp[0]:
+        weight, exp = weight // 4 * 2, exp + 1
     return IntLinear(name=name, inputs=(source,), weight=weight, weight_exp=exp, delay=delay)
 
 
