@@ -54,11 +54,12 @@ _DELAY_LINE = f"""
     first = Constant <value_ints = [0]> ()
     second = Constant <value_ints = [1]> ()
     end = Constant <value_ints = [9223372036854775807]> ()
-    kept = Slice (line, second, end, first)
     entry = Unsqueeze (newest, first)
-    next = Concat <axis = 0> (kept, entry)
+    grown = Concat <axis = 0> (line, entry)
+    next = Slice (grown, second, end, first)
 }}
 """
+# Grown first, cut afterwards: onnxruntime 1.20 breaks models in which a Gather and a Slice read the same tensor.
 
 
 def _write(graph: Graph, node: Node) -> FunctionProto:
