@@ -6,11 +6,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seamount.errors import DataError
 from seamount.ir import Graph, Input
+
+if TYPE_CHECKING:
+    from seamount.report import Report
 
 RECORDABLE = ("spikes", "v")
 
@@ -75,6 +79,12 @@ class Program(ABC):
         result.seconds = result.seconds or time.perf_counter() - start
         result.output_scale = getattr(self.graph.output, "scale", None)
         return result
+
+    def report(self, result: Result | None = None, spikes: np.ndarray | None = None) -> Report:
+        """Describe the program in a page to `.save("report.html")`; with a result and its input also what they show."""
+        from seamount.report import program_report
+
+        return program_report(self, result, spikes)
 
     @abstractmethod
     def _run(self, x: np.ndarray, record: frozenset[str]) -> Result:
