@@ -53,7 +53,8 @@ def inspect(
     uses, problems = _fit(graph, target) if target else ([], [])
     if as_json:
         print_json(
-            _graph_json(graph) | ({"target": target, "limits": uses_json(uses), "problems": problems} if target else {})
+            _graph_json(graph)
+            | ({"target": target, "limits": _uses_json(uses), "problems": problems} if target else {})
         )
     else:
         say(graph)
@@ -130,7 +131,7 @@ def _use_row(use: Use) -> dict[str, object]:
     }
 
 
-def uses_json(uses: list[Use]) -> list[dict[str, object]]:
+def _uses_json(uses: list[Use]) -> list[dict[str, object]]:
     """Used and allowed range of each parameter, as pairs."""
     return [
         {"node": use.node, "parameter": use.what, "used": [use.low, use.high], "allowed": use.allowed, "fits": use.fits}

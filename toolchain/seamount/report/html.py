@@ -15,6 +15,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from seamount.interchange.files import write_whole
+
 
 class Html(str):
     """Markup that is safe to insert as it is."""
@@ -132,10 +134,13 @@ class Report:
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n{body}</html>\n'
 
     def save(self, path: str | Path) -> Path:
-        """Write the page to a file and return its path."""
-        path = Path(path)
-        path.write_text(self.html(), encoding="utf-8")
-        return path
+        """Write the page to a file and return its path.
+
+        Raises:
+            FileFormatError: the file cannot be written.
+        """
+        write_whole(path, self.html().encode())
+        return Path(path)
 
 
 def _fields(row: object) -> Mapping[str, Any]:
