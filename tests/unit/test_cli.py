@@ -27,9 +27,12 @@ sizes = [64, 32, 10]
 model = "LIF"
 beta = 0.9
 [training]
-epochs = 2
+epochs = 4
+batch_size = 64
+lr = 0.01
 [fine_tuning]
 epochs = 1
+batch_size = 256
 """
 
 
