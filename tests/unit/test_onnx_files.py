@@ -277,8 +277,8 @@ def test_a_contradiction_inside_a_node_is_named(model):
 
 
 def test_more_nodes_than_any_network_has_are_refused(model):
-    model.graph.node.extend([call(model, "fc1")] * 5000)
-    refuses(model, r"nodes \(used 50\d\d, limit 4096\)")
+    model.graph.node.extend([call(model, "fc1")] * 2000)
+    refuses(model, r"nodes \(used 20\d\d, limit 1024\)")
 
 
 def test_an_empty_model_is_refused(model):

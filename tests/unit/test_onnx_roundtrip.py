@@ -172,6 +172,12 @@ def test_a_model_that_is_too_large_is_refused(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old"
 
 
+def test_a_graph_of_too_many_nodes_is_refused(monkeypatch):
+    monkeypatch.setattr("seamount.interchange.onnx.export.MAX_NODES", 3)
+    with pytest.raises(GraphError, match=r"network: nodes in an ONNX file \(used 4, limit 3\)"):
+        to_model(_one_connection([[1]]))
+
+
 class TestNewNeurons:
     """A neuron that nobody has heard of needs no ONNX code."""
 

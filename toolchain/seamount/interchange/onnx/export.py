@@ -151,7 +151,7 @@ def _initializer(node: Node, name: str, array: np.ndarray) -> TensorProto:
 
 def _plain(graph: Graph, step: Step):
     """The step itself, with the state after the last step as inputs and the new state as outputs."""
-    outputs = [*step.outputs, *(s for s in step.state if s not in step.outputs)]
+    outputs = {t.name: t for t in (*step.outputs, *step.state)}.values()  # v is in both
     main = helper.make_graph(
         step.nodes, graph.name,
         [step.input.info(), *(s.info(s.name + step.last) for s in step.state)], [t.info() for t in outputs],
