@@ -64,6 +64,6 @@ class LavaProgram(Program):
         )
 
     def time_limit(self, steps: int) -> float:
-        """Seconds that a run is given: a minute, and some ten times what a step of this size was measured to take."""
+        """Seconds that a run is given: a minute, and some ten times what steps of this size were measured to take."""
         synapses = sum(c.weight.size for c in self.graph.connections)
-        return 60 + steps * (0.02 + 1e-8 * synapses + 0.01 * len(self.graph.nodes))
+        return 60 + steps * (0.02 + 2e-7 * synapses + 0.01 * len(self.graph.nodes))

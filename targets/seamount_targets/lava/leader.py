@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from seamount_targets.lava.runtime import WatchedRuntime
 
 TAIL = 20
-"""Lines of what the processes printed that an error repeats."""
+"""Last lines of what the processes printed that an error repeats."""
+STACK = 8
+"""First lines of a stuck process's stack that an error repeats."""
 ERROR_LIMIT = 5.0
 """Seconds in which a process that reported an error must deliver its traceback."""
 DUMP_LIMIT = 1.0
@@ -147,5 +149,6 @@ def _stuck(runtime: WatchedRuntime, job: Job, log: int) -> str:
         time.sleep(0.02)
         stack = os.pread(log, 1 << 14, before).decode(errors="replace")
         if "pypychannel.py" not in stack:
-            return f"{name}: its Lava process had not returned {limit}.\n{stack}"
+            where = "\n".join(stack.splitlines()[:STACK])
+            return f"{name}: its Lava process had not returned {limit}.\n{where}"
     return f"lava: every process waited for a message from another {limit}."

@@ -37,7 +37,7 @@ class Network:
         interval: steps per sample, T.
         steps: chip steps of the whole run.
         processes: by node, once `build` has run.
-        traces: by population and port or variable, shared `[steps, n]`, one row per chip step.
+        traces: by node and by port or variable, what a tap records: `[steps, *shape]` in chip time, shared.
     """
 
     def __init__(self, graph: Graph, plan: Schedule, x: np.ndarray, record: frozenset[str]) -> None:
@@ -48,9 +48,10 @@ class Network:
         self.processes: dict[str, AbstractProcess] = {}
         self.traces: dict[str, dict[str, np.ndarray]] = {p.name: self._traces(p) for p in graph.populations}
 
-    def stream(self, values: np.ndarray) -> np.ndarray:
-        """`[T, B, *shape]` as rows `[B T, n]`: sample after sample."""
-        return np.ascontiguousarray(values.swapaxes(0, 1)).reshape(self.samples * self.interval, -1)
+    def stream(self, values: np.ndarray, start: int = 0) -> np.ndarray:
+        """`[T, B, *shape]` as rows `[start + B T, n]` of a Stream: sample after sample, after `start` rows of zeros."""
+        rows = values.swapaxes(0, 1).reshape(self.samples * self.interval, -1)
+        return np.concatenate([np.zeros((start, rows.shape[1]), rows.dtype), rows])
 
     def build(self) -> AbstractProcess:
         """Make and connect the processes; called in the process that runs them."""
@@ -59,11 +60,10 @@ class Network:
 
         source = self.graph.input.name
         self.processes[source] = Stream(rows=self.rows, name=source)
-        for population in self.graph.populations:
-            self.processes[population.name] = process = self.population(population)
-            tap(process, **self.traces[population.name])
-        for connection in self.graph.connections:
-            self.processes[connection.name] = self.connection(connection)
+        self.processes |= {node.name: self.population(node) for node in self.graph.populations}
+        self.processes |= {node.name: self.connection(node) for node in self.graph.connections}
+        for name, traces in self.traces.items():
+            tap(self.processes[name], **traces)
         self.wire()
         return self.processes[source]
 

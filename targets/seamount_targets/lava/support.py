@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -37,8 +38,10 @@ def require_lava() -> None:
     """Import Lava, once.
 
     Raises:
-        TargetError: it is not there, with the one line that adds it.
+        TargetError: it is not there, with the one line that adds it; or the system has no fork, which Lava needs.
     """
+    if not hasattr(os, "fork"):
+        raise TargetError("lava: needs fork, which this system does not have. Hint: run on Linux, or in WSL.")
     with _lock:
         if MODULES[-1] in sys.modules:
             return
