@@ -73,11 +73,11 @@ FLOAT_NODES = frozenset({"Linear", "LIF", "CubaLIF", "LI"})
 def _modules() -> dict[str, str]:
     """Target name -> module that serves it, without importing any."""
     try:
-        import seamount_targets
+        package = importlib.import_module("seamount_targets")
     except ImportError:
         return {}
     found = {}
-    for info in pkgutil.iter_modules(seamount_targets.__path__):
+    for info in pkgutil.iter_modules(package.__path__):
         folder = Path(info.module_finder.path) / info.name  # type: ignore[union-attr]
         descriptions = sorted(folder.glob("*.toml")) if info.ispkg else []
         for name in [d.stem for d in descriptions] or [info.name]:
