@@ -11,6 +11,7 @@ import argparse
 import time
 
 import numpy as np
+
 import seamount as sm
 from seamount_models import recipes, training
 
@@ -53,4 +54,5 @@ def measure(name: str) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", default=["digits", "mnist"])
-    raise SystemExit(0 if all([measure(name) for name in parser.parse_args().recipes]) else 1)
+    failed = [name for name in parser.parse_args().recipes if not measure(name)]
+    raise SystemExit(bool(failed))
