@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
-from dataclasses import dataclass, field
 from types import ModuleType
 
 import numpy as np
@@ -203,20 +202,13 @@ def test_train_saves_the_float_or_the_quantized_graph(tmp_path):
     assert stages == {"float": ["float"], "integer": ["float", "4 bits", "4 bits, trained on"]}
 
 
-@dataclass
-class Outcome:
-    ok: bool
-    rows: list = field(default_factory=lambda: [{"target": "lava", "equal": 5}])
-
-
 @pytest.mark.parametrize("ok", [True, False])
-def test_demo_passes_on_what_the_demo_found(monkeypatch, tmp_path, ok):
+def test_demo_fails_where_an_equality_fails(monkeypatch, tmp_path, ok):
     calls, module = [], ModuleType("seamount_models.demo")
-    module.run = lambda **options: calls.append(options) or Outcome(ok)  # type: ignore[attr-defined]
+    module.run = lambda report, seed: calls.append((report, seed)) or ok  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "seamount_models.demo", module)
-    result = seamount("demo", "--out", tmp_path / "r.html", "--seed", 3, "--json")
-    assert calls == [{"report": tmp_path / "r.html", "seed": 3}]
-    assert json.loads(result.stdout)["rows"] == [{"target": "lava", "equal": 5}]
+    result = seamount("demo", "--out", tmp_path / "r.html", "--seed", 3)
+    assert calls == [(tmp_path / "r.html", 3)]
     assert result.exit_code == (0 if ok else 1)
 
 

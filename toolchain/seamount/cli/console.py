@@ -69,7 +69,7 @@ def working(what: str) -> Iterator[None]:
 
 
 def _cell(value: object) -> Text:
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         return Text("yes", "green") if value else Text("no", "red")
     if value is None:
         return Text("-")

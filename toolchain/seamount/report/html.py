@@ -15,6 +15,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seamount.interchange.files import write_whole
 
 
@@ -80,8 +82,8 @@ def table_html(rows: Iterable[Mapping[str, Any] | Any], caption: str = "") -> Ht
 
 def format_value(value: object) -> Html:
     """Return a value as it stands in tables: `1,234`, `0.1235`, a dash for None or NaN, a badge for bool."""
-    if isinstance(value, bool):
-        return badge(value)
+    if isinstance(value, (bool, np.bool_)):
+        return badge(bool(value))
     if value is None or (isinstance(value, Real) and math.isnan(value)):
         return Html("&ndash;")
     if isinstance(value, Integral):
