@@ -229,6 +229,7 @@ class TestNewNeurons:
             (lambda a, v, gain: (v > a, a * 0.5), "makes v a float in an integer graph"),
             (lambda a, v, gain: (v > a, (a * 0.5) >> 2), "shifts a value that is not an integer"),
             (lambda a, v, gain: (v > a, np.abs(a)), "ufunc"),
+            (lambda a, v, gain: (v > a, gain.max()), "no attribute 'max'"),
             (lambda a, v, gain: (v > a, a + np.ones(2)), "combines a value with a ndarray"),
             (lambda a, v, gain: (v > a, a + 2**63), "does not fit int64"),
             (lambda a, v, gain: (v > a, a, a), "argument"),
@@ -237,6 +238,15 @@ class TestNewNeurons:
     def test_what_cannot_be_traced_is_named(self, step, why):
         with pytest.raises(UnsupportedNodeError, match=f"new: Novel has no ONNX form: .*{why}.*Hint: use only"):
             to_model(self.graph(self.make(step)))
+
+    def test_a_connection_of_another_kind_is_refused(self):
+        class Sparse(IntLinear):
+            pass
+
+        graph = _one_connection([[1]])
+        odd = graph.with_nodes(Sparse(name="fc", inputs=["in"], weight=[[1]]))
+        with pytest.raises(UnsupportedNodeError, match="fc: Sparse cannot be written to ONNX"):
+            to_model(odd)
 
     def test_a_field_that_cannot_be_written_is_named(self):
         kind = self.make(lambda a, v, gain: (v > a, a), annotation="complex")

@@ -65,7 +65,8 @@ _DELAY_LINE = f"""
 def _write(graph: Graph, node: Node) -> FunctionProto:
     if isinstance(node, Population):
         return _population(graph, node)
-    if isinstance(node, (IntLinear, Linear)):
+    if type(node) in (Linear, IntLinear):  # a subclass would mean something else
+        assert isinstance(node, Linear)
         return _linear(graph, node)
     if isinstance(node, (Input, Output)):
         body = Body(["x"])
@@ -107,7 +108,7 @@ def _population(graph: Graph, node: Population) -> FunctionProto:
         for name, symbol in zip(node.STATE, new_state, strict=True):
             if symbol.dtype not in (number, BOOL):
                 raise UntraceableError(f"makes {name} a float in an integer graph")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise UnsupportedNodeError(
             f"{node.name}: {type(node).__name__} has no ONNX form: its step or constants {error}. "
             "Hint: use only + - * << >> < <= >, on scalars and array fields."
