@@ -86,24 +86,17 @@ def test_float_networks_agree_within_rounding(name, case):
 
 
 def test_the_edges_of_24_bits(name):
-    """u wraps at both ends, v saturates at both ends, decays round toward zero, thresholds are strict."""
+    """u wraps, v saturates, decays round toward zero, thresholds are strict, weights may all be -256."""
     weight = np.array([[254, 254], [-256, -256], [2, 0], [-2, 0]])
-    du, dv = np.array([0, 0, 4095, 300]), np.array([0, 0, 7, 4095])
+    du, dv, bias = np.array([0, 0, 4095, 300]), np.array([0, 0, 7, 4095]), np.array([4095, -4096, 1, 0])
     graph = Graph(
         [
             Input(name="input", shape=(2,), kind="graded", bound=120),
             IntLinear(name="fc", inputs=("input",), weight=weight, weight_exp=2),
             IntCubaLIF(name="pop", inputs=("fc",), shape=(4,), vth=np.array([131071, 131071, 8, 0]), du=du, dv=dv),
             IntLinear(name="out", inputs=("pop",), weight=np.full((4, 4), 254), weight_exp=7),
-            IntLI(
-                name="li",
-                inputs=("out",),
-                shape=(4,),
-                bias_mant=np.array([4095, -4096, 1, 0]),
-                bias_exp=7,
-                du=du,
-                dv=dv,
-            ),
+            IntLinear(name="down", inputs=("input",), weight=np.full((4, 2), -256), weight_exp=-3),
+            IntLI(name="li", inputs=("out", "down"), shape=(4,), bias_mant=bias, bias_exp=7, du=du, dv=dv),
             Output(name="output", inputs=("li",)),
         ]
     )
