@@ -14,9 +14,13 @@ from seamount.errors import DataError
 from seamount.ir import Graph, Input
 
 if TYPE_CHECKING:
+    from seamount.learning import Plasticity
     from seamount.report import Report
 
 RECORDABLE = ("spikes", "v")
+"""What every program records; one that learns also records `"weights"`."""
+EVEN = 2
+"""Weights that a chip can load are multiples of this; learned ones need not be."""
 
 
 @dataclass
@@ -30,8 +34,9 @@ class Result:
         v: per population v after the reset, int32 or float64 `[T, B, *shape]`, where recorded.
         output_scale: value of one unit of an integer readout's output in the float network, () or `[*shape]`.
         seconds: wall time of the run itself, without compilation.
-        weights: per learning connection its weights after the run, `[out, in]`.
-        weight_trace: per learning connection its weights after each step, `[steps, out, in]`, where recorded.
+        weights: per learning connection its weights after the run, int64 `[out, in]`; they may be odd.
+        weight_trace: per learning connection its weights after each step, int16 `[B T, out, in]`, sample after sample,
+            where recorded.
     """
 
     output: np.ndarray
@@ -47,6 +52,12 @@ class Result:
         """Output summed over time, `[B, *shape]`; its argmax is the rate-decoded class."""
         return self.output.sum(axis=0, dtype=np.float64 if self.output.dtype.kind == "f" else np.int64)
 
+    def learned(self, graph: Graph) -> Graph:
+        """A copy of the graph with the learned weights, floored to even ones so that every target can load them."""
+        for name, weight in self.weights.items():
+            graph = graph.with_weight(name, weight // EVEN * EVEN)
+        return graph
+
 
 class Program(ABC):
     """A graph compiled for a target.
@@ -54,28 +65,40 @@ class Program(ABC):
     Args:
         graph: what it runs.
         target: the target's name.
+
+    Attributes:
+        plasticity: what learns in a run, or None.
     """
+
+    plasticity: Plasticity | None = None
 
     def __init__(self, graph: Graph, target: str) -> None:
         self.graph, self.target = graph, target
 
-    def run(self, spikes, record: Sequence[str] = ()) -> Result:
+    def run(self, spikes, record: Sequence[str] = (), labels=None) -> Result:
         """Run samples from a clean state.
+
+        A program that learns begins each run with the weights of its graph, and takes the samples one after the other.
 
         Args:
             spikes: `[T, B, *shape]`, NumPy array or torch tensor of whole numbers within the Input's bound.
-            record: any of `"spikes"`, `"v"`: what to keep of every population.
+            record: any of `"spikes"`, `"v"`: what to keep of every population; `"weights"` of a connection that learns.
+            labels: int `[B]`, for a program that learns and only for one: the output neuron that should fire.
 
         Raises:
-            DataError: naming what is wrong with the spikes.
+            DataError: naming what is wrong with the spikes or the labels.
             TargetError: the target failed while running.
         """
-        unknown = sorted(set(record) - set(RECORDABLE))
+        allowed = RECORDABLE if self.plasticity is None else (*RECORDABLE, "weights")
+        unknown = sorted(set(record) - set(allowed))
         if unknown:
-            raise DataError(f"record: {', '.join(unknown)} cannot be recorded. Allowed: {', '.join(RECORDABLE)}.")
+            raise DataError(f"record: {', '.join(unknown)} cannot be recorded. Allowed: {', '.join(allowed)}.")
         x = check_spikes(spikes, self.graph.input)
+        if self.plasticity is None and labels is not None:
+            raise DataError("labels: are given, but nothing learns. Hint: compile(..., learn={connection: rule}).")
+        y = None if self.plasticity is None else check_labels(labels, x.shape[1], self.graph.output.size)
         start = time.perf_counter()
-        result = self._run(x, frozenset(record))
+        result = self._run(x, frozenset(record)) if y is None else self._learn(x, frozenset(record), y)
         result.seconds = result.seconds or time.perf_counter() - start
         result.output_scale = getattr(self.graph.output, "scale", None)
         return result
@@ -89,6 +112,10 @@ class Program(ABC):
     @abstractmethod
     def _run(self, x: np.ndarray, record: frozenset[str]) -> Result:
         """Run checked spikes `[T, B, *shape]`."""
+
+    def _learn(self, x: np.ndarray, record: frozenset[str], labels: np.ndarray) -> Result:
+        """Run checked spikes, and learn from checked labels, int64 `[B]`; for programs that set `plasticity`."""
+        raise NotImplementedError
 
 
 def check_spikes(spikes, node: Input) -> np.ndarray:
@@ -112,3 +139,20 @@ def check_spikes(spikes, node: Input) -> np.ndarray:
     if low < allowed[0] or high > allowed[1]:
         raise DataError(f"{node.name}: spikes hold values {low}..{high} (allowed {allowed[0]}..{allowed[1]}).")
     return np.ascontiguousarray(x.astype(node.dtype, copy=False))
+
+
+def check_labels(labels, samples: int, classes: int) -> np.ndarray:
+    """Return labels as int64 `[B]`, or raise DataError naming what is wrong."""
+    if labels is None:
+        raise DataError("labels: are missing, and the program learns. Hint: run(spikes, labels=labels).")
+    if hasattr(labels, "detach"):
+        labels = labels.detach().cpu().numpy()
+    y = np.asarray(labels)
+    if y.shape != (samples,):
+        raise DataError(f"labels: have shape {list(y.shape)} (allowed [{samples}], one a sample).")
+    if y.dtype.kind not in "ui":
+        raise DataError(f"labels: have dtype {y.dtype} (allowed: an integer type).")
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= classes:
+        raise DataError(f"labels: hold {low}..{high} (allowed 0..{classes - 1}).")
+    return y.astype(np.int64)
