@@ -6,6 +6,7 @@ import copy
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -65,7 +66,7 @@ def mlp(
     for i in range(1, last + 1):
         connection, population = (f"fc{i}", f"lif{i}") if i < last else ("readout", "out")
         prototype = readout if i == last and readout is not None else neuron
-        linear = nn.Linear(sizes[i - 1], sizes[i], bias=bias)
+        linear = cast(nn.Linear, nn.utils.skip_init(nn.Linear, sizes[i - 1], sizes[i], bias=bias))
         initialize(linear, prototype, generator)
         layers[connection], layers[population] = linear, copy.deepcopy(prototype)
     return nn.Sequential(layers)

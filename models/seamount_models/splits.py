@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,7 +53,7 @@ class Split:
         """Shape of one step of one sample."""
         return tuple(self.x.shape[1:])
 
-    def spikes(self, indices: Tensor | None = None, seed: int | None = None) -> Tensor:
+    def spikes(self, indices: Tensor | Sequence[int] | None = None, seed: int | None = None) -> Tensor:
         """Code samples.
 
         Args:
