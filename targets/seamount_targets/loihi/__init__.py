@@ -42,4 +42,4 @@ class Loihi(Target):
 
         if learn:
             raise TargetError(f"{self.name}: does not learn. Hint: compile for lava.")
-        return EmulatorProgram(graph, self.name, threads=threads, sums=sums)
+        return EmulatorProgram(graph, self.name, threads=threads, path=sums)

@@ -24,7 +24,7 @@ from seamount.program import Program, Result
 from seamount_targets.loihi import kernels, sums
 from seamount_targets.loihi.plan import Block, Plan, Wire, plan
 
-BUFFER_BYTES = 16 << 20
+BUFFER_BYTES = 8 << 20
 """Memory that each thread takes on top of inputs and results, unless one step of one sample needs more."""
 ACTIVITY_STRIDE = 8
 """Every so many rows are looked at to measure activity."""
@@ -41,15 +41,15 @@ class EmulatorProgram(Program):
         graph: checked against the limits of the target.
         target: its name.
         threads: worker threads; default all cores.
-        sums: see `Loihi.compile`.
+        path: `sums` of `Loihi.compile`.
     """
 
-    def __init__(self, graph: Graph, target: str, threads: int | None = None, sums: str | None = None) -> None:
+    def __init__(self, graph: Graph, target: str, threads: int | None = None, path: str | None = None) -> None:
         super().__init__(graph, target)
         if threads is not None and threads < 1:
             raise TargetError(f"{target}: threads = {threads} (allowed 1 or more).")
         self.threads = threads or os.cpu_count() or 1
-        self.plan: Plan = plan(graph, sums)
+        self.plan: Plan = plan(graph, path)
 
     def _run(self, x: np.ndarray, record: frozenset[str]) -> Result:
         graph, (steps, batch) = self.graph, x.shape[:2]
@@ -112,9 +112,9 @@ class _Worker:
 
     def __init__(self, plan: Plan, x: np.ndarray, spikes: dict, v: dict, size: int, window: int) -> None:
         self.plan, self.x, self.spikes, self.v, self.window = plan, x, spikes, v, window
-        self.bus = np.zeros((size, plan.history + window, plan.columns), np.uint8)
+        self.bus = kernels.zeros((size, plan.history + window, plan.columns), np.uint8)
         self.state = {
-            block.node.name: np.zeros((size, len(block.node.STATE), block.weights.shape[1]), np.int32)
+            block.node.name: kernels.zeros((size, len(block.node.STATE), block.weights.shape[1]), np.int32)
             for component in plan.components
             for block in component
         }
@@ -133,7 +133,7 @@ class _Worker:
     def _window(self, first: int, last: int, start: int, end: int) -> None:
         samples, steps = last - first, end - start
         if self.x.dtype == np.uint8:
-            kernels.load(self.x, self.bus, self.plan.history, first, start, 0, samples, steps)
+            kernels.load(self.x, self.bus, self.plan.history, first, start, samples, steps)
         for component in self.plan.components:
             calls = [self._prepare(block, first, last, start, end) for block in component]
             if len(calls) == 1:
@@ -151,7 +151,7 @@ class _Worker:
             (by_event if self._few_events(wire, samples, end - start) else by_product).append(wire)
         summed = _NO_INTS
         if by_product:
-            summed = np.zeros((samples, end - start, block.weights.shape[1]), np.int32)
+            summed = kernels.zeros((samples, end - start, block.weights.shape[1]), np.int32)
             for wire in by_product:
                 s = torch.from_numpy(self._source(wire, first, last, start, end))
                 q = torch.from_numpy(block.weights[wire.row : wire.row + wire.width])
@@ -164,7 +164,7 @@ class _Worker:
         def call(t0: int, t1: int) -> None:
             kernels.advance(
                 block.code, self.bus, summed, wires, block.weights, block.constants, self.state[name], spikes, v,
-                block.column, block.v_index, history, first, start, 0, samples, t0, t1,
+                block.column, block.v_index, history, self.x.shape[1], first, start, samples, t0, t1,
             )  # fmt: skip
 
         return call
@@ -175,7 +175,7 @@ class _Worker:
         busy = kernels.activity(
             self.bus, self.plan.history - wire.delay, wire.column, wire.width, samples, steps, ACTIVITY_STRIDE
         )
-        return busy < sums.EVENT_ACTIVITY
+        return busy < sums.EVENT_ACTIVITY[wire.product]
 
     def _source(self, wire: Wire, first: int, last: int, start: int, end: int) -> np.ndarray:
         """What a wire's source sent, `[samples * steps, width]`, as the wire delivers it within the window."""

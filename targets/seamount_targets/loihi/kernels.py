@@ -3,15 +3,24 @@
 Spikes live on a *bus*, uint8 `[B, history + T, columns]`: the input and every spiking population own a range of
 columns that begins at a multiple of 64 and is padded to one, so that rows are read 64 bytes at a time without a tail.
 Row `history + t` holds step t; the rows before it are what delays reach back to.
+
+Compiling this takes seconds, so the machine code is kept on disk. Numba renews it when this file changes, and looks at
+no other: nothing from elsewhere may be compiled in here (a population's step comes as an address).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from seamount_targets.loihi.simd import LANES, add_rows, call, lowest, nonzero, ones
-
+LANES = 64
+"""Bytes of a row of spikes that become one mask, and neurons whose sums are made together; widths are padded to it."""
 MOST_EVENTS = 255
 """Rows of int8 that an int16 sum holds: 255 * 128 = 32640 <= 32767."""
 
@@ -21,7 +30,132 @@ def padded(n: int) -> int:
     return -(-n // LANES) * LANES
 
 
-@njit(nogil=True, inline="never")
+def zeros(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Zeros that begin at a multiple of LANES bytes: 64 bytes of a row are one cache line, not parts of two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + LANES, np.uint8)
+    offset = -memory.ctypes.data % LANES
+    return memory[offset : offset + size].view(dtype).reshape(shape)
+
+
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+def _kernel(*signature) -> Callable[[Callable], Any]:
+    """`njit` for nopython code that runs beside Python's own threads, kept on disk where a folder can be written."""
+
+    def decorate(function: Callable) -> Any:
+        try:
+            return njit(*signature, nogil=True, cache=True)(function)
+        except RuntimeError:
+            return njit(*signature, nogil=True)(function)
+
+    return decorate
+
+
+def _for_kernels(function: Callable) -> Any:
+    """`intrinsic`, typed as what kernels see: without the first parameter."""
+    return intrinsic(function)
+
+
+@_for_kernels
+def _nonzero(typingctx, address):
+    """Bit i of the result says whether the byte at `address + i` is not zero, for 64 bytes."""
+
+    def codegen(context, builder, signature, args):
+        vector = ir.VectorType(_I8, LANES)
+        data = builder.load(builder.inttoptr(args[0], vector.as_pointer()), align=1)
+        return builder.bitcast(builder.icmp_unsigned("!=", data, ir.Constant(vector, [0] * LANES)), _I64)
+
+    return types.uint64(types.intp), codegen
+
+
+@_for_kernels
+def _lowest(typingctx, mask):
+    """Position of the lowest bit; 64 for an empty mask."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), codegen
+
+
+@_for_kernels
+def _ones(typingctx, mask):
+    """Number of bits that are set."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), codegen
+
+
+@_for_kernels
+def _add_rows(typingctx, weights, stride, index, n, out):
+    """`out[j] = sum_k weights[index[k] * stride + j]` for 64 j and k < n: int8 rows, int64 index, int16 sums.
+
+    Written as vectors because the sums must stay in registers over the loop; a compiler puts them in memory.
+    """
+
+    def codegen(context, builder, signature, args):
+        weights, stride, index, n, out = args
+        parts, lanes = 2, LANES // 2
+        bytes_, words = ir.VectorType(_I8, lanes), ir.VectorType(_I16, lanes)
+        before = builder.basic_block
+        test, body, done = (builder.append_basic_block(name) for name in ("test", "body", "done"))
+        index = builder.inttoptr(index, _I64.as_pointer())
+        builder.branch(test)
+        builder.position_at_end(test)
+        k = builder.phi(_I64)
+        sums = [builder.phi(words) for _ in range(parts)]
+        k.add_incoming(ir.Constant(_I64, 0), before)
+        for s in sums:
+            s.add_incoming(ir.Constant(words, [0] * lanes), before)
+        builder.cbranch(builder.icmp_signed("<", k, n), body, done)
+        builder.position_at_end(body)
+        offset = builder.mul(builder.load(builder.gep(index, [k])), stride)
+        row = builder.inttoptr(builder.add(weights, offset), bytes_.as_pointer())
+        for part, s in enumerate(sums):
+            weight = builder.load(builder.gep(row, [ir.Constant(_I64, part)]), align=1)
+            s.add_incoming(builder.add(s, builder.sext(weight, words)), body)
+        k.add_incoming(builder.add(k, ir.Constant(_I64, 1)), body)
+        builder.branch(test)
+        builder.position_at_end(done)
+        out = builder.inttoptr(out, words.as_pointer())
+        for part, s in enumerate(sums):
+            builder.store(s, builder.gep(out, [ir.Constant(_I64, part)]), align=1)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 5), codegen
+
+
+@_for_kernels
+def _call(typingctx, code, a, out, state, constants, n):
+    """Call machine code of `neuron_kernel.SIGNATURE`; arrays are given by address."""
+
+    def codegen(context, builder, signature, args):
+        pointers = [t.as_pointer() for t in (_I32, _I8, _I32, _I32)]
+        function = ir.FunctionType(ir.VoidType(), [*pointers, _I64])
+        arrays = [builder.inttoptr(x, p) for x, p in zip(args[1:5], pointers, strict=True)]
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), [*arrays, args[5]])
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 6), codegen
+
+
+@_for_kernels
+def _copy(typingctx, target, source, n):
+    """Copy n bytes."""
+
+    def codegen(context, builder, signature, args):
+        target, source = (builder.inttoptr(address, _I8.as_pointer()) for address in args[:2])
+        cgutils.raw_memcpy(builder, target, source, args[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 3), codegen
+
+
+@_kernel()
 def _events(address, width, index):
     """Write the positions of the bytes that are not zero; return how many.
 
@@ -29,35 +163,38 @@ def _events(address, width, index):
     """
     one, n = np.uint64(1), 0
     for start in range(0, width, LANES):
-        mask = nonzero(address + start)
-        count = ones(mask)
+        mask = _nonzero(address + start)
+        count = _ones(mask)
         for k in range(n, n + count, 4):
             for j in range(4):
-                index[k + j] = start + lowest(mask)
+                index[k + j] = start + _lowest(mask)
                 mask &= mask - one
         n += count
     return n
 
 
-@njit(nogil=True)
-def _add_events(a, index, n, weights, width, shift, partial, total):
+@_kernel()
+def _add_events(a, index, n, weights, shift, partial, total):
     """`a += (sum of the rows of `weights` at `index`) << shift`, exactly.
 
-    `weights` is the address of int8 rows of `width`. At most MOST_EVENTS rows are added in int16, these sums in int32;
-    a negative shift is the floor of the whole sum.
+    A negative shift is the floor of the whole sum.
+    `weights` is the address of int8 rows as long as `a`. At most MOST_EVENTS rows are added in int16; what these sums
+    go into is int32, whose range the planner has checked for any set of rows, before and after the shift.
     """
+    width = a.size
     index_address, partial_address = index.ctypes.data, partial.ctypes.data
-    total[:] = 0
+    factor = np.int32(1 << max(shift, 0))
+    into = a
+    if shift < 0:
+        total[:] = 0
+        into = total
     for k in range(0, n, MOST_EVENTS):
         some = min(MOST_EVENTS, n - k)
         for j in range(0, width, LANES):
-            add_rows(weights + j, width, index_address + 8 * k, some, partial_address + 2 * j)
+            _add_rows(weights + j, width, index_address + 8 * k, some, partial_address + 2 * j)
         for j in range(width):
-            total[j] += partial[j]
-    if shift >= 0:
-        for j in range(width):
-            a[j] += total[j] << shift
-    else:
+            into[j] += partial[j] * factor
+    if shift < 0:
         for j in range(width):
             a[j] += total[j] >> -shift
 
@@ -65,13 +202,13 @@ def _add_events(a, index, n, weights, width, shift, partial, total):
 _BYTES3, _INTS2, _INTS3, _I = types.uint8[:, :, ::1], types.int32[:, ::1], types.int32[:, :, ::1], types.intp
 
 
-@njit(types.void(_I, _BYTES3, _INTS3, types.int64[:, ::1], types.int8[:, ::1], _INTS2, _INTS3,
-                 _BYTES3, _INTS3, _I, _I, _I, _I, _I, _I, _I, _I, _I), nogil=True)  # fmt: skip
+@_kernel(types.void(_I, _BYTES3, _INTS3, types.int64[:, ::1], types.int8[:, ::1], _INTS2, _INTS3,
+                 _BYTES3, _INTS3, *[_I] * 9))  # fmt: skip
 def advance(
     code, bus, summed, wires, weights, constants, state, spikes, v,
-    column, v_index, history, b_first, t_first, b0, b1, t0, t1,
+    column, v_index, history, batch, b_first, t_first, samples, t0, t1,
 ):  # fmt: skip
-    """Run one population for steps t0..t1 of samples b0..b1 of the window on the bus.
+    """Run one population for steps t0..t1 of the window on the bus.
 
     Args:
         code: address of the population's row kernel.
@@ -87,47 +224,52 @@ def advance(
         column: of the population on the bus; -1 for a readout.
         v_index: which state variable is v.
         history: steps before the window on the bus.
+        batch: B' of the recorded arrays.
         b_first, t_first: position of the window in the recorded arrays.
+        samples: how many of them are on the bus.
     """
-    width = weights.shape[1]
+    width, columns, states = weights.shape[1], bus.shape[2], state.shape[1]
     a, total, partial = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int16)
-    index = np.empty(bus.shape[2] + 4, np.int64)
+    index = np.empty(columns + 4, np.int64)
     unused = np.empty(width, np.uint8)
-    for b in range(b0, b1):
+    for b in range(samples):
+        own_state = state.ctypes.data + 4 * b * states * width
         for t in range(t0, t1):
+            row = bus.ctypes.data + (b * bus.shape[1] + history + t) * columns
             if summed.size:
-                a[:] = summed[b, t]
+                _copy(a.ctypes.data, summed.ctypes.data + 4 * (b * summed.shape[1] + t) * width, 4 * width)
             else:
                 a[:] = 0
             for c in range(wires.shape[0]):
-                source = bus[b, history + t - wires[c, 3]].ctypes.data + wires[c, 0]
-                n = _events(source, wires[c, 1], index)
+                n = _events(row - wires[c, 3] * columns + wires[c, 0], wires[c, 1], index)
                 if n:
-                    rows = weights[wires[c, 2] :].ctypes.data
-                    _add_events(a, index, n, rows, width, wires[c, 4], partial, total)
-            out = unused if column < 0 else bus[b, history + t, column : column + width]
-            call(code, a.ctypes.data, out.ctypes.data, state[b].ctypes.data, constants.ctypes.data, width)
+                    _add_events(a, index, n, weights.ctypes.data + wires[c, 2] * width, wires[c, 4], partial, total)
+            out = unused.ctypes.data if column < 0 else row + column
+            _call(code, a.ctypes.data, out, own_state, constants.ctypes.data, width)
+            recorded = (t_first + t) * batch + b_first + b
             if spikes.size:
-                spikes[t_first + t, b_first + b] = out[: spikes.shape[2]]
+                _copy(spikes.ctypes.data + recorded * spikes.shape[2], out, spikes.shape[2])
             if v.size:
-                v[t_first + t, b_first + b] = state[b, v_index, : v.shape[2]]
+                size = 4 * v.shape[2]
+                _copy(v.ctypes.data + recorded * size, own_state + 4 * v_index * width, size)
 
 
-@njit(types.void(_BYTES3, _BYTES3, _I, _I, _I, _I, _I, _I), nogil=True)
-def load(x, bus, history, b_first, t_first, b0, b1, steps):
+@_kernel(types.void(types.Array(types.uint8, 3, "C", readonly=True), _BYTES3, *[_I] * 5))
+def load(x, bus, history, b_first, t_first, samples, steps):
     """Put `steps` steps of the input, uint8 `[T', B', N]`, on the first columns of the bus."""
-    for b in range(b0, b1):
+    for b in range(samples):
         for t in range(steps):
-            bus[b, history + t, : x.shape[2]] = x[t_first + t, b_first + b]
+            row = bus.ctypes.data + (b * bus.shape[1] + history + t) * bus.shape[2]
+            _copy(row, x.ctypes.data + ((t_first + t) * x.shape[1] + b_first + b) * x.shape[2], x.shape[2])
 
 
-@njit(types.float64(_BYTES3, _I, _I, _I, _I, _I, _I), nogil=True)
+@_kernel(types.float64(_BYTES3, _I, _I, _I, _I, _I, _I))
 def activity(bus, history, column, width, samples, steps, stride):
     """Share of bytes that are not zero among columns of the bus, looking at every `stride`-th row."""
     events, rows = 0, 0
     for row in range(0, samples * steps, stride):
-        address = bus[row // steps, history + row % steps].ctypes.data + column
+        address = bus.ctypes.data + ((row // steps) * bus.shape[1] + history + row % steps) * bus.shape[2] + column
         for start in range(0, width, LANES):
-            events += ones(nonzero(address + start))
+            events += _ones(_nonzero(address + start))
         rows += 1
     return events / (rows * width)

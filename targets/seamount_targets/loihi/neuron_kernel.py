@@ -20,6 +20,7 @@ from numba import carray, cfunc, types  # pyright: ignore[reportPrivateImportUsa
 
 from seamount.errors import ResourceError
 from seamount.ir import Population
+from seamount_targets.loihi.kernels import zeros
 
 SIGNATURE = types.void(
     types.CPointer(types.int32),
@@ -53,7 +54,7 @@ def row_kernel(node: Population, width: int) -> tuple[int, np.ndarray]:
                 f"{node.name}: constant {i} of its step = {value.min()}..{value.max()} "
                 f"(allowed {_INT32.min}..{_INT32.max})."
             )
-    constants = np.zeros((len(values), width), np.int32)
+    constants = zeros((len(values), width), np.int32)
     for row, value in zip(constants, values, strict=True):
         row[: node.size] = np.broadcast_to(value, node.shape).ravel()
     forms = tuple(_form(value) for value in values)

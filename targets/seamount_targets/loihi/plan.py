@@ -11,7 +11,7 @@ from seamount.fixed_point import shift
 from seamount.ir import Graph, IntLinear, Population
 from seamount.limits import largest_sum
 from seamount_targets.loihi import sums
-from seamount_targets.loihi.kernels import padded
+from seamount_targets.loihi.kernels import padded, zeros
 from seamount_targets.loihi.neuron_kernel import row_kernel
 
 
@@ -143,13 +143,22 @@ def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Pop
         )
         rows += padded(size)
     width = padded(node.size)
-    weights = np.zeros((rows, width), np.int8)
+    weights = zeros((rows, width), np.int8)
     for wire, connection in zip(wires, incoming, strict=True):
         halves = (connection.weight >> 1).astype(np.int8)
         assert np.array_equal(2 * halves.astype(np.int64), connection.weight), "the limits allow even 9-bit weights"
         weights[wire.row : wire.row + halves.shape[1], : node.size] = halves.T
     code, constants = row_kernel(node, width)
     return Block(node, start[node.name], tuple(wires), code, weights, constants)
+
+
+def _events(path: str | None, on_bus: bool, inside: bool) -> bool | None:
+    """Sums inside a component are made step by step, for which a matrix product is too slow to start."""
+    if not on_bus:
+        return False
+    if inside or path == "events":
+        return True
+    return None if path is None else False
 
 
 def _check_sums(graph: Graph, node: Population, incoming: list[IntLinear]) -> None:
