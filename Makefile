@@ -24,7 +24,7 @@ lint: $(READY) ## Style, formatting and types
 	$(RUN) pyright
 
 docs: $(READY) ## The documentation site, in site/
-	$(RUN) --group docs mkdocs build --strict $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(RUN) --group docs mkdocs build --strict $(ARGS)
 
 bench: $(READY) ## Every benchmark, tests/bench/bench_*.py
 	@set -e; for file in $(sort $(wildcard tests/bench/bench_*.py)); do echo "== $$file"; $(RUN) python $$file $(ARGS); done
