@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from seamount.passes.schedule import schedule
 from seamount.testing import random_graph, random_spikes
 
 pytest.importorskip("lava")
-from seamount_targets.lava import LavaProgram
 from seamount_targets.lava.memory import shared_zeros
 from seamount_targets.lava.network import Network
+from seamount_targets.lava.runner import Job, run
 
 
 def test_taps_record_what_leaves_a_port_and_what_a_variable_holds():
@@ -24,28 +25,20 @@ def test_taps_record_what_leaves_a_port_and_what_a_variable_holds():
                 "weights": shared_zeros((1, *weight.shape), np.int32),
             }
 
-        def result(self, seconds):
-            result = super().result(seconds)
-            recorded.update({f"{node}.{what}": t for node, ts in self.traces.items() for what, t in ts.items()})
-            return result
-
-    recorded: dict[str, np.ndarray] = {}
     graph = random_graph(np.random.default_rng(0), depth=2, weight_exp=(1, 1))
     x = random_spikes(np.random.default_rng(1), graph, 5, 3)
-    program = LavaProgram(graph, "lava")
-    program.network = Recorded
-    program.run(x)
+    network = Recorded(graph, schedule(graph), x, frozenset())
+    run(Job(network.build, network.steps, "fixed_pt", timeout=60))
 
-    weight, sent = graph.connections[0].weight, recorded["input.s_out"]
+    weight, sent, recorded = graph.connections[0].weight, network.traces["input"]["s_out"], network.traces["fc1"]
     np.testing.assert_array_equal(sent, [*x.swapaxes(0, 1).reshape(15, -1), *np.zeros((2, x.shape[2]))])
-    np.testing.assert_array_equal(recorded["fc1.a_out"][1:], sent[:-1] @ weight.T << 1)
-    np.testing.assert_array_equal(recorded["fc1.weights"], weight[None])
+    np.testing.assert_array_equal(recorded["a_out"][1:], sent[:-1] @ weight.T << 1)
+    np.testing.assert_array_equal(recorded["weights"], weight[None])
 
 
 def test_results_are_in_canonical_time():
     graph = random_graph(np.random.default_rng(0), depth=3)
-    program = LavaProgram(graph, "lava")
-    network = Network(graph, program.plan, np.zeros((4, 2, *graph.input.shape), np.uint8), frozenset())
+    network = Network(graph, schedule(graph), np.zeros((4, 2, *graph.input.shape), np.uint8), frozenset())
     chip = np.arange(network.steps)[:, None]
     assert network.steps == 4 * 2 + 3
     np.testing.assert_array_equal(network.canonical("pop2", chip)[..., 0], [[2, 6], [3, 7], [4, 8], [5, 9]])
@@ -54,6 +47,6 @@ def test_results_are_in_canonical_time():
 def test_a_stream_may_start_late():
     graph = random_graph(np.random.default_rng(0), depth=1)
     x = random_spikes(np.random.default_rng(1), graph, 4, 2)
-    network = Network(graph, LavaProgram(graph, "lava").plan, x, frozenset())
+    network = Network(graph, schedule(graph), x, frozenset())
     rows = network.stream(x[..., :3], start=2)
     np.testing.assert_array_equal(rows, [*np.zeros((2, 3)), *x[:, 0, :3], *x[:, 1, :3]])

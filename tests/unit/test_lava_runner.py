@@ -16,10 +16,11 @@ import pytest
 
 import seamount as sm
 from seamount.errors import TargetError
+from seamount.passes.schedule import schedule
 from seamount.testing import random_graph, random_spikes
 
 pytest.importorskip("lava")
-from seamount_targets.lava import LavaProgram, runner
+from seamount_targets.lava import runner
 from seamount_targets.lava.network import Network
 from seamount_targets.lava.support import require_lava
 
@@ -60,8 +61,8 @@ def spikes():
     return random_spikes(np.random.default_rng(1), graph(), 6, 2)
 
 
-def faulty(monkeypatch, fault: str, timeout: float | None = None) -> LavaProgram:
-    """A program whose connection `fc2` fails."""
+def faulty(monkeypatch, fault: str, timeout: float = 60) -> runner.Job:
+    """A run whose connection `fc2` fails."""
     require_lava()
     monkeypatch.syspath_prepend(str(FAULTS))
     from faulty import FaultyDense, Orphan  # type: ignore[import-not-found]
@@ -73,9 +74,8 @@ def faulty(monkeypatch, fault: str, timeout: float | None = None) -> LavaProgram
             arguments = self.connection_arguments(node)
             return Orphan(**arguments) if fault == "has no model" else FaultyDense(fault=fault, **arguments)
 
-    program = LavaProgram(graph(), "lava", timeout)
-    program.network = FaultyNetwork
-    return program
+    network = FaultyNetwork(graph(), schedule(graph()), spikes(), frozenset())
+    return runner.Job(network.build, network.steps, "fixed_pt", timeout)
 
 
 @pytest.mark.timeout(60)
@@ -93,7 +93,7 @@ def faulty(monkeypatch, fault: str, timeout: float | None = None) -> LavaProgram
 )
 def test_a_process_that_fails_is_named(monkeypatch, capfd, fault, message):
     with pytest.raises(TargetError, match=message):
-        faulty(monkeypatch, fault).run(spikes())
+        runner.run(faulty(monkeypatch, fault))
     assert capfd.readouterr() == ("", "")
 
 
@@ -111,23 +111,23 @@ def test_a_process_that_fails_is_named(monkeypatch, capfd, fault, message):
 )
 def test_a_process_that_hangs_is_named(monkeypatch, capfd, fault, message):
     with pytest.raises(TargetError, match=message):
-        faulty(monkeypatch, fault, timeout=0.5).run(spikes())
+        runner.run(faulty(monkeypatch, fault, timeout=0.5))
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.timeout(60)
 def test_ctrl_c_ends_every_process(monkeypatch):
-    program = faulty(monkeypatch, "never returns", timeout=50)
+    job = faulty(monkeypatch, "never returns", timeout=50)
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        program.run(spikes())
+        runner.run(job)
     timer.join()
 
 
 @pytest.mark.timeout(60)
 def test_a_leader_that_is_killed_is_reported(monkeypatch, sessions):
-    program = faulty(monkeypatch, "never returns", timeout=50)
+    job = faulty(monkeypatch, "never returns", timeout=50)
     started = runner._receive
 
     def kill_after_start(receiver, process, log, limit, what):
@@ -137,7 +137,7 @@ def test_a_leader_that_is_killed_is_reported(monkeypatch, sessions):
 
     monkeypatch.setattr(runner, "_receive", kill_after_start)
     with pytest.raises(TargetError, match=r"^lava: the run's first process died \(exit code -9\)\."):
-        program.run(spikes())
+        runner.run(job)
     wait_for_the_end(sessions)
 
 
@@ -158,7 +158,7 @@ def test_a_caller_that_is_killed_takes_its_run_along(sessions):
             return receive(receiver, process, log, limit, what)
 
         runner._receive = report
-        t.faulty(pytest.MonkeyPatch(), "never returns", timeout=50).run(t.spikes())
+        runner.run(t.faulty(pytest.MonkeyPatch(), "never returns", timeout=50))
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True) as caller:
         assert caller.stdout is not None
