@@ -8,9 +8,9 @@ import numpy as np
 
 from seamount.errors import TargetError
 from seamount.interchange.onnx import to_model
-from seamount.ir import NODE_TYPES, Graph, Output, Population
+from seamount.ir import Graph, Output
 from seamount.program import Program, Result
-from seamount.targets import FLOAT_NODES, Target
+from seamount.targets import Target
 from seamount_targets.reference import Reference, collect
 
 
@@ -19,11 +19,6 @@ class OnnxRuntime(Target):
     summary = "the exported ONNX graph in onnxruntime, on the CPU: an independent witness"
     stages = ("float", "integer")
     limits = Reference.limits
-
-    def __init__(self) -> None:
-        # Populations are exported by tracing their step, so every one that is defined runs.
-        steps = {name for name, kind in NODE_TYPES.items() if issubclass(kind, Population) and hasattr(kind, "step")}
-        self.nodes = Target.nodes | FLOAT_NODES | steps
 
     def compile(self, graph: Graph, learn: dict[str, Any] | None = None, threads: int = 1) -> Program:
         """Compile; `threads` is how many onnxruntime may use."""

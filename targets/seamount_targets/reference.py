@@ -12,14 +12,13 @@ from seamount.fixed_point import shift
 from seamount.ir import Graph, IntLinear, Linear, Population
 from seamount.limits import Limits
 from seamount.program import Program, Result
-from seamount.targets import FLOAT_NODES, Target
+from seamount.targets import Target
 
 
 class Reference(Target):
     name = "reference"
     summary = "NumPy, short: the definition that the other targets are compared with"
     stages = ("float", "integer")
-    nodes = Target.nodes | FLOAT_NODES
     limits = Limits(weight=(-(2**15), 2**15), weight_step=1, weight_exp=(-16, 16))
 
     def compile(self, graph: Graph, learn=None) -> Program:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seamount.errors import ResourceError, TargetError, UnsupportedNodeError, raise_all
-from seamount.ir import Graph
+from seamount.ir import NODE_TYPES, Graph, Input, Linear, Output, Population
 from seamount.limits import Limits, violations
 from seamount.program import Program
 
@@ -27,7 +27,8 @@ class Target(ABC):
         summary: one line for `seamount targets`.
         stages: stages it accepts; in the integer stage every target returns the same bits.
         limits: what its integers hold.
-        nodes: names of the node types it runs.
+        special: names of the node types it runs, for a target with code of its own for each; None for a target that
+            executes the `step` of any population, also of one that is defined elsewhere.
         learns: whether `compile(learn=...)` is supported.
     """
 
@@ -35,8 +36,19 @@ class Target(ABC):
     summary: str
     stages: tuple[str, ...] = ("integer",)
     limits: Limits = Limits()
-    nodes: frozenset[str] = frozenset({"Input", "Output", "IntLinear", "IntCubaLIF", "IntLI"})
+    special: frozenset[str] | None = None
     learns: bool = False
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Names of the node types it runs."""
+        if self.special is not None:
+            return self.special
+        return frozenset(
+            name
+            for name, kind in NODE_TYPES.items()
+            if kind in (Input, Output) or (kind.stage in self.stages and issubclass(kind, (Linear, Population)))
+        )
 
     def check(self, graph: Graph) -> None:
         """Raise where the target cannot run the graph, naming every reason.
@@ -64,10 +76,6 @@ class Target(ABC):
     @abstractmethod
     def compile(self, graph: Graph, learn: dict[str, Any] | None = None, **options: Any) -> Program:
         """Return a program for a checked graph."""
-
-
-FLOAT_NODES = frozenset({"Linear", "LIF", "CubaLIF", "LI"})
-"""Node types that a target with the float stage adds to its `nodes`."""
 
 
 def _modules() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -48,7 +49,7 @@ class Graph:
 
     def __init__(self, nodes: Iterable[Node], name: str = "network") -> None:
         nodes = list(nodes)
-        duplicates = sorted({n.name for n in nodes if sum(m.name == n.name for m in nodes) > 1})
+        duplicates = [name for name, count in Counter(n.name for n in nodes).items() if count > 1]
         raise_all(GraphError, [f"{name}: the name is given to several nodes." for name in duplicates])
         object.__setattr__(self, "nodes", {n.name: n for n in nodes})
         object.__setattr__(self, "name", name)
@@ -110,7 +111,11 @@ class Graph:
 
     def target(self, connection: Connection) -> Population:
         """The population that a connection feeds."""
-        return next(p for p in self.populations if connection.name in p.inputs)
+        return self._target[connection.name]
+
+    @cached_property
+    def _target(self) -> dict[str, Population]:
+        return {name: population for population in self.populations for name in population.inputs}
 
     @cached_property
     def order(self) -> list[Node]:
@@ -133,13 +138,20 @@ class Graph:
 
 def topological(nodes: dict[str, Node]) -> Iterator[Node]:
     """Yield nodes after their same-step inputs (Kahn); nodes in a cycle without delay are left out."""
-    waiting = {
-        n.name: {i for i in n.inputs if i in nodes} if not (isinstance(n, Connection) and n.delay) else set()
-        for n in nodes.values()
-    }
-    while ready := [name for name, needs in waiting.items() if not needs]:
-        for name in ready:
-            del waiting[name]
-            yield nodes[name]
-        for needs in waiting.values():
-            needs.difference_update(ready)
+    waiting: dict[str, int] = {}
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for node in nodes.values():
+        same_step = (
+            {i for i in node.inputs if i in nodes} if not (isinstance(node, Connection) and node.delay) else set()
+        )
+        waiting[node.name] = len(same_step)
+        for name in same_step:
+            readers[name].append(node.name)
+    ready = deque(name for name, count in waiting.items() if not count)
+    while ready:
+        name = ready.popleft()
+        yield nodes[name]
+        for reader in readers[name]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                ready.append(reader)

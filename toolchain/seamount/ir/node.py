@@ -170,7 +170,7 @@ class Population(Node):
     step: ClassVar[Callable[..., tuple]]
 
     def constants(self) -> tuple[Any, ...]:
-        """What `step` takes after the state."""
+        """What `step` takes after the state, made from the fields with the same operators as `step`."""
         raise NotImplementedError
 
     def check(self) -> None:

@@ -170,7 +170,8 @@ class IntCubaLIF(Population):
 
     def check(self) -> None:
         if self.reset_by is None:
-            object.__setattr__(self, "reset_by", self.vth << ACT_SHIFT if self.reset == "subtract" else self.vth * 0)
+            default = self.vth << ACT_SHIFT if self.reset == "subtract" else self.vth * 0
+            object.__setattr__(self, "reset_by", self._array("reset_by", default, np.int64))
         super().check()
         check_reset(self)
 
