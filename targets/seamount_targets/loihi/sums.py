@@ -20,16 +20,16 @@ _int_mm: Any = getattr(torch, "_int_mm", None)
 PATHS = ("events", "int8", "float32", "float64")
 """`"events"` (kernels.py) adds weight rows per spike; the others are the matrix products below."""
 
-EVENT_ACTIVITY = {"int8": 0.13, "float32": 0.5, "float64": 0.9}
+EVENT_ACTIVITY = {"int8": 0.15, "float32": 0.6, "float64": 1.0}
 """Share of active inputs up to which `"events"` is faster than each product.
 
 Measured in us of one core per row (one step of one sample), the best of 25, on a Xeon with AVX512-VNNI and AMX:
 
-    layer      batch    events at 2 %   5 %    10 %   15 %   20 %   50 %  |  int8   float32
-    700x512     1000        0.51      0.88    1.55   2.69   3.68   8.73   |  1.84    7.95
-    700x512       64        0.47      0.76    1.42   2.29   3.19   7.70   |  2.02    8.25
-    512x512     1000        0.36      0.61    0.95   1.35   1.74   3.83   |  1.80    5.96
-    512x512       64        0.37      0.57    0.88   1.32   1.61   3.56   |  1.56    6.60
+    layer      rows    events at 2 %   5 %    10 %   15 %   20 %   50 %  |  int8   float32  float64
+    700x512    1000        0.30      0.51    0.73   1.35   1.74   4.34   |  1.04     5.91    12.67
+    700x512      64        0.28      0.49    0.87   1.25   1.60   3.77   |  1.54     6.44    13.29
+    512x512    1000        0.24      0.38    0.65   0.96   1.20   2.79   |  1.30     4.12     8.04
+    512x512      64        0.23      0.36    0.60   0.84   1.14   2.77   |  1.28     4.71    11.07
 """
 
 SUM_LIMIT = 2**31
