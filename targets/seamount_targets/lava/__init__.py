@@ -8,9 +8,11 @@ import numpy as np
 
 from seamount.errors import TargetError
 from seamount.ir import Graph
+from seamount.learning import Plasticity, plan
 from seamount.passes.schedule import schedule
 from seamount.program import Program, Result
-from seamount.targets import FLOAT_NODES, Target
+from seamount.targets import Target
+from seamount_targets.lava.learning import LearningNetwork
 from seamount_targets.lava.network import Network
 from seamount_targets.lava.runner import Job, run
 from seamount_targets.lava.support import require_lava
@@ -20,12 +22,15 @@ class Lava(Target):
     name = "lava"
     summary = "Intel's Lava 0.10, bit-accurate models on the CPU: an independent witness"
     stages = ("float", "integer")
-    nodes = Target.nodes | FLOAT_NODES
+    special = frozenset({"Input", "Output", "Linear", "LIF", "CubaLIF", "LI", "IntLinear", "IntCubaLIF", "IntLI"})
+    learns = True
 
     def compile(self, graph: Graph, learn: dict[str, Any] | None = None, *, timeout: float | None = None) -> Program:
         """Return a program that runs on Lava.
 
         Args:
+            graph: checked.
+            learn: at most one connection and its rule.
             timeout: seconds that the steps of one run may take; default: many times what they need.
 
         Raises:
@@ -35,6 +40,8 @@ class Lava(Target):
         require_lava()
         if timeout is not None and not timeout > 0:
             raise TargetError(f"lava: timeout = {timeout} s (allowed: more than 0).")
+        if learn:
+            return LavaLearning(graph, self.name, plan(graph, learn), timeout)
         return LavaProgram(graph, self.name, timeout)
 
 
@@ -43,13 +50,11 @@ def target(name: str) -> Target:
 
 
 class LavaProgram(Program):
-    """A graph on Lava. `network` is the class that turns it into processes.
+    """A graph on Lava.
 
     Args:
         timeout: seconds, or None for `time_limit`.
     """
-
-    network = Network
 
     def __init__(self, graph: Graph, target: str, timeout: float | None = None) -> None:
         super().__init__(graph, target)
@@ -57,7 +62,9 @@ class LavaProgram(Program):
         self.plan = schedule(graph)
 
     def _run(self, x: np.ndarray, record: frozenset[str]) -> Result:
-        network = self.network(self.graph, self.plan, x, record)
+        return self._run_network(Network(self.graph, self.plan, x, record))
+
+    def _run_network(self, network: Network) -> Result:
         tag = "fixed_pt" if self.graph.stage == "integer" else "floating_pt"
         return network.result(
             run(Job(network.build, network.steps, tag, self.timeout or self.time_limit(network.steps)))
@@ -67,3 +74,19 @@ class LavaProgram(Program):
         """Seconds that a run is given: a minute, and some ten times what steps of this size were measured to take."""
         synapses = sum(c.weight.size for c in self.graph.connections)
         return 60 + steps * (0.02 + 2e-7 * synapses + 0.01 * len(self.graph.nodes))
+
+
+class LavaLearning(LavaProgram):
+    """A graph of which one connection learns.
+
+    Args:
+        plasticity: what learns.
+        others: as for LavaProgram.
+    """
+
+    def __init__(self, graph: Graph, target: str, plasticity: Plasticity, timeout: float | None = None) -> None:
+        super().__init__(graph, target, timeout)
+        self.plasticity: Plasticity = plasticity
+
+    def _learn(self, x: np.ndarray, record: frozenset[str], labels: np.ndarray) -> Result:
+        return self._run_network(LearningNetwork(self.graph, self.plan, x, record, self.plasticity, labels))

@@ -25,7 +25,7 @@ class Network:
     """One run of a graph: its processes, their inputs, what they record.
 
     A subclass that replaces the process of some connections or populations (for learning, say) overrides `connection`,
-    `population` or `wire`.
+    `population`, `sender` or `wire`.
 
     Args:
         graph: what to run.
@@ -71,8 +71,12 @@ class Network:
         """Connect ports: source to connection to population."""
         for node in self.graph.connections:
             process = self.processes[node.name]
-            self.processes[self.graph.source(node).name].s_out.connect(process.s_in)  # type: ignore[attr-defined]
+            self.sender(node).s_out.connect(process.s_in)  # type: ignore[attr-defined]
             process.a_out.connect(self.processes[self.graph.target(node).name].a_in)  # type: ignore[attr-defined]
+
+    def sender(self, node: Linear) -> AbstractProcess:
+        """The process whose spikes a connection receives."""
+        return self.processes[self.graph.source(node).name]
 
     def population(self, node: Population) -> AbstractProcess:
         """The process of a population: Lava's LIFReset where it does, else one of ours."""

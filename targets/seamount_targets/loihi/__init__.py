@@ -6,6 +6,7 @@ from typing import Any
 
 from seamount.errors import TargetError
 from seamount.ir import Graph
+from seamount.learning import plan
 from seamount.program import Program
 from seamount.targets import Target
 from seamount_targets.loihi.chip import load
@@ -22,24 +23,39 @@ class Loihi(Target):
         chip: its description.
     """
 
+    learns = True
+
     def __init__(self, name: str) -> None:
         self.chip = load(name)
         self.name, self.summary, self.limits = self.chip.name, self.chip.summary, self.chip.limits
 
     def compile(
-        self, graph: Graph, learn: dict[str, Any] | None = None, threads: int | None = None, sums: str | None = None
+        self,
+        graph: Graph,
+        learn: dict[str, Any] | None = None,
+        threads: int | None = None,
+        sums: str | None = None,
+        rounding: str = "shared",
     ) -> Program:
         """Return a program for a checked graph.
 
         Args:
             graph: integer graph.
-            learn: not supported.
+            learn: at most one connection and its rule.
             threads: worker threads; default all cores.
             sums: the one path, of `seamount_targets.loihi.sums.PATHS`, to take wherever it is exact; default the
                 fastest. The results are the same.
+            rounding: of learned weights: `"shared"`, one random number a step for all synapses, as Lava; or
+                `"per-synapse"`, one for each, as the chip.
+
+        Raises:
+            UnsupportedNodeError: the connection cannot learn, with all reasons.
         """
         from seamount_targets.loihi.emulator import EmulatorProgram
+        from seamount_targets.loihi.learning import ROUNDINGS, EmulatedLearning
 
+        if rounding not in ROUNDINGS:
+            raise TargetError(f"{self.name}: rounding = {rounding!r} (allowed: {', '.join(ROUNDINGS)}).")
         if learn:
-            raise TargetError(f"{self.name}: does not learn. Hint: compile for lava.")
+            return EmulatedLearning(graph, self.name, plan(graph, learn), rounding, threads=threads, path=sums)
         return EmulatorProgram(graph, self.name, threads=threads, path=sums)

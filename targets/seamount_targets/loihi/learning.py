@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from seamount.errors import ResourceError, TargetError
+from seamount.errors import ResourceError
 from seamount.fixed_point import U_BOUND
 from seamount.ir import Graph, IntLinear
 from seamount.learning import Plasticity, Rule
@@ -37,15 +37,10 @@ class EmulatedLearning(EmulatorProgram):
         plasticity: what learns.
         rounding: one of ROUNDINGS.
         options: those of EmulatorProgram.
-
-    Raises:
-        TargetError: no such rounding.
     """
 
-    def __init__(self, graph: Graph, target: str, plasticity: Plasticity, rounding: str = "shared", **options) -> None:
+    def __init__(self, graph: Graph, target: str, plasticity: Plasticity, rounding: str, **options) -> None:
         super().__init__(graph, target, **options)
-        if rounding not in ROUNDINGS:
-            raise TargetError(f"{target}: rounding = {rounding!r} (allowed: {', '.join(ROUNDINGS)}).")
         self.plasticity: Plasticity = plasticity
         self.rounding = rounding
 
