@@ -321,5 +321,3 @@ def test_wrong_options_say_what_is_allowed():
         sm.compile(graph, "loihi2", threads=0)
     with pytest.raises(TargetError, match=r"sums: 'int4' is unknown \(allowed: events, int8, float32, float64\)"):
         sm.compile(graph, "loihi2", sums="int4")
-    with pytest.raises(TargetError, match="loihi2: does not learn"):
-        sm.compile(graph, "loihi2", learn={"fc1": object()})

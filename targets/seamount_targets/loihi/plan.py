@@ -132,13 +132,7 @@ def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Pop
                 delay=connection.delay,
                 shift=connection.weight_exp + 1,
                 product=path if forced else sums.fastest_product(bound, largest),  # type: ignore[arg-type]
-                events=False
-                if column < 0
-                else True
-                if source in group or path == "events"
-                else False
-                if path
-                else None,
+                events=_events(path, on_bus=column >= 0, inside=source in group),
             )
         )
         rows += padded(size)
