@@ -41,11 +41,15 @@ def _bernoulli(x, keys, spikes):
 
 @njit(cache=True)
 def _keys(seed, indices):
-    """One 64-bit key per sample."""
     keys = np.empty(indices.shape[0], np.uint64)
     for b in range(indices.shape[0]):
         keys[b] = _mix(_mix(seed + np.uint64(0x9E3779B97F4A7C15)) + np.uint64(indices[b]))
     return keys
+
+
+def sample_keys(seed: int, indices: Tensor) -> np.ndarray:
+    """64 random bits, uint64 `[B]`, from a seed (0..2^63-1) and each sample's index (int64 `[B]`)."""
+    return _keys(np.uint64(seed), indices.numpy().astype(np.int64))
 
 
 def rate(x: Tensor, steps: int, *, seed: int = 0, indices: Tensor | None = None) -> Tensor:
@@ -77,7 +81,7 @@ def rate(x: Tensor, steps: int, *, seed: int = 0, indices: Tensor | None = None)
     if indices.shape != (len(x),):
         raise DataError(f"rate: indices have shape {tuple(indices.shape)}, the batch needs ({len(x)},).")
     spikes = np.zeros((steps, len(x), x[0].numel() if len(x) else 0), np.uint8)
-    _bernoulli(x.reshape(len(x), -1).numpy(), _keys(np.uint64(seed), indices.numpy().astype(np.int64)), spikes)
+    _bernoulli(x.reshape(len(x), -1).numpy(), sample_keys(seed, indices), spikes)
     return torch.from_numpy(spikes).reshape(steps, *x.shape)
 
 

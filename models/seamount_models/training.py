@@ -45,6 +45,7 @@ def fit(
     epochs: int,
     lr: float = 5e-3,
     batch_size: int = 32,
+    shift: int = 0,
     seed: int = 0,
     loss: Callable[[Tensor, Tensor], Tensor] = count_cross_entropy,
     threads: int | None = None,
@@ -62,7 +63,8 @@ def fit(
         epochs: passes over the training split.
         lr: step size of Adam at the beginning.
         batch_size: samples a step.
-        seed: of order, coding and whatever the network draws (dropout).
+        shift: move images by up to that many pixels, anew in each epoch; a larger training set, so to say.
+        seed: of order, coding, shift and whatever the network draws (dropout).
         loss: of the output and the labels.
         threads: of torch while training; default all. A small network is faster on 1, much faster on a busy machine,
             because its operations are shorter than the threads' waiting for each other.
@@ -95,7 +97,7 @@ def fit(
         task = bar.add_task(f"train on {data.name}", total=steps, status="")
         for epoch in range(epochs):
             total, right = torch.zeros((), device=device), torch.zeros((), device=device)
-            batches = data.train.batches(batch_size, shuffle=True, seed=_epoch_seed(seed, epoch))
+            batches = data.train.batches(batch_size, shuffle=True, seed=_epoch_seed(seed, epoch), shift=shift)
             for step, (spikes, labels) in enumerate(batches):
                 labels = labels.to(device)
                 output = net(spikes.to(device, torch.float32))

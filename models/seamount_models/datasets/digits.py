@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from seamount_models.splits import Dataset, Split
 
-CLASSES = 10
+CLASSES, SIDE = 10, 8
 BRIGHTEST = 16
 """Pixels are counts 0..16 of a 4 x 4 block."""
 
@@ -24,7 +24,14 @@ def dataset(*, steps: int, coding: str, seed: int) -> Dataset:
 
     def split(part: str, x: torch.Tensor, y: torch.Tensor) -> Split:
         return Split(
-            name=f"digits.{part}", x=x.float(), y=y.long(), classes=CLASSES, steps=steps, coding=coding, seed=seed
+            name=f"digits.{part}",
+            x=x.float(),
+            y=y.long(),
+            classes=CLASSES,
+            steps=steps,
+            coding=coding,
+            seed=seed,
+            image=(SIDE, SIDE),
         )
 
     return Dataset(name="digits", train=split("train", x_train, y_train), test=split("test", x_test, y_test))

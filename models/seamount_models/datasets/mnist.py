@@ -33,6 +33,15 @@ def dataset(*, steps: int, coding: str, seed: int) -> Dataset:
     def split(part: str) -> Split:
         x = torch.from_numpy(content[f"x_{part}"]).flatten(1)
         y = torch.from_numpy(content[f"y_{part}"]).long()
-        return Split(name=f"mnist.{part}", x=x, y=y, classes=CLASSES, steps=steps, coding=coding, seed=seed)
+        return Split(
+            name=f"mnist.{part}",
+            x=x,
+            y=y,
+            classes=CLASSES,
+            steps=steps,
+            coding=coding,
+            seed=seed,
+            image=(SIDE, SIDE),
+        )
 
     return Dataset(name="mnist", train=split("train"), test=split("test"))

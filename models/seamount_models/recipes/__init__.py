@@ -3,7 +3,7 @@
 [data]          name, steps, coding, seed: as in datasets.load
 [network]       sizes, bias, seed: as in networks.mlp
 [neuron]        model = "LIF", "CubaLIF": its class in sm.nn; the other keys are its arguments
-[training]      epochs, lr, batch_size, seed, threads: as in training.fit
+[training]      epochs, lr, batch_size, shift, seed, threads: as in training.fit
 [fine_tuning]   the same, for the quantized network
 """
 
