@@ -8,7 +8,7 @@ import numpy as np
 
 from seamount.errors import TargetError
 from seamount.ir import Graph
-from seamount.learning import Plasticity, plan
+from seamount.learning import Plasticity, plasticity_of
 from seamount.passes.schedule import schedule
 from seamount.program import Program, Result
 from seamount.targets import Target
@@ -41,7 +41,7 @@ class Lava(Target):
         if timeout is not None and not timeout > 0:
             raise TargetError(f"lava: timeout = {timeout} s (allowed: more than 0).")
         if learn:
-            return LavaLearning(graph, self.name, plan(graph, learn), timeout)
+            return LavaLearning(graph, self.name, plasticity_of(graph, learn), timeout)
         return LavaProgram(graph, self.name, timeout)
 
 

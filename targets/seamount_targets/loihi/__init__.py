@@ -6,7 +6,7 @@ from typing import Any
 
 from seamount.errors import TargetError
 from seamount.ir import Graph
-from seamount.learning import plan
+from seamount.learning import plasticity_of
 from seamount.program import Program
 from seamount.targets import Target
 from seamount_targets.loihi.chip import load
@@ -57,5 +57,5 @@ class Loihi(Target):
         if rounding not in ROUNDINGS:
             raise TargetError(f"{self.name}: rounding = {rounding!r} (allowed: {', '.join(ROUNDINGS)}).")
         if learn:
-            return EmulatedLearning(graph, self.name, plan(graph, learn), rounding, threads=threads, path=sums)
+            return EmulatedLearning(graph, self.name, plasticity_of(graph, learn), rounding, threads=threads, path=sums)
         return EmulatorProgram(graph, self.name, threads=threads, path=sums)

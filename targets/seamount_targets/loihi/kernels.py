@@ -41,7 +41,7 @@ def zeros(shape: tuple[int, ...], dtype: type) -> np.ndarray:
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
-def _kernel(*signature) -> Callable[[Callable], Any]:
+def kernel(*signature) -> Callable[[Callable], Any]:
     """`njit` for nopython code that runs beside Python's own threads, kept on disk where a folder can be written."""
 
     def decorate(function: Callable) -> Any:
@@ -155,7 +155,7 @@ def _copy(typingctx, target, source, n):
     return types.void(*[types.intp] * 3), codegen
 
 
-@_kernel()
+@kernel()
 def _events(address, width, index):
     """Write the positions of the bytes that are not zero; return how many.
 
@@ -173,7 +173,7 @@ def _events(address, width, index):
     return n
 
 
-@_kernel()
+@kernel()
 def _add_events(a, index, n, weights, shift, partial, total):
     """`a += (sum of the rows of `weights` at `index`) << shift`, exactly.
 
@@ -202,7 +202,7 @@ def _add_events(a, index, n, weights, shift, partial, total):
 _BYTES3, _INTS2, _INTS3, _I = types.uint8[:, :, ::1], types.int32[:, ::1], types.int32[:, :, ::1], types.intp
 
 
-@_kernel(types.void(_I, _BYTES3, _INTS3, types.int64[:, ::1], types.int8[:, ::1], _INTS2, _INTS3,
+@kernel(types.void(_I, _BYTES3, _INTS3, types.int64[:, ::1], types.int8[:, ::1], _INTS2, _INTS3,
                  _BYTES3, _INTS3, *[_I] * 9))  # fmt: skip
 def advance(
     code, bus, summed, wires, weights, constants, state, spikes, v,
@@ -254,7 +254,7 @@ def advance(
                 _copy(v.ctypes.data + recorded * size, own_state + 4 * v_index * width, size)
 
 
-@_kernel(types.void(types.Array(types.uint8, 3, "C", readonly=True), _BYTES3, *[_I] * 5))
+@kernel(types.void(types.Array(types.uint8, 3, "C", readonly=True), _BYTES3, *[_I] * 5))
 def load(x, bus, history, b_first, t_first, samples, steps):
     """Put `steps` steps of the input, uint8 `[T', B', N]`, on the first columns of the bus."""
     for b in range(samples):
@@ -263,7 +263,7 @@ def load(x, bus, history, b_first, t_first, samples, steps):
             _copy(row, x.ctypes.data + ((t_first + t) * x.shape[1] + b_first + b) * x.shape[2], x.shape[2])
 
 
-@_kernel(types.float64(_BYTES3, _I, _I, _I, _I, _I, _I))
+@kernel(types.float64(_BYTES3, _I, _I, _I, _I, _I, _I))
 def activity(bus, history, column, width, samples, steps, stride):
     """Share of bytes that are not zero among columns of the bus, looking at every `stride`-th row."""
     events, rows = 0, 0

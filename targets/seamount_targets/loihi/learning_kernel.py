@@ -12,24 +12,28 @@ What the neurons send in the very last step comes too late to be used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import types
 
 from seamount.learning.modulator import modulator
 from seamount.learning.rule import ACCUMULATOR_BITS, TRACE_MAX, WEIGHT_RANGE, WEIGHT_SHIFT
 from seamount.neurons.cuba_lif import fire, int_integrate
+from seamount_targets.loihi.kernels import kernel
 
 _LOWEST, _HIGHEST = WEIGHT_RANGE
 _ACC_MIN, _ACC_MAX = -(1 << ACCUMULATOR_BITS) - 1, (1 << ACCUMULATOR_BITS) - 1
 _FRACTION = (1 << WEIGHT_SHIFT) - 1
 
+_I, _I1, _I2, _F1, _F2 = types.int64, types.int64[::1], types.int64[:, ::1], types.float64[:], types.float64[:, ::1]
+_DRAWS = types.Array(types.uint8, 3, "A", readonly=True)
 
-@njit(nogil=True)
+
+@kernel(_I(_I, _F2, types.float64))
 def decayed(trace, table, draw):
     """A trace after one step: `floor(z) + (draw < z mod 1)` with z = table[:, trace] as (floor, fraction)."""
     return int(table[0, trace]) + int(draw < table[1, trace])
 
 
-@njit(nogil=True)
+@kernel(_I(_I, _I2, _I, _I, _I, _I, _I))
 def updated(w, products, x0, x1, y1, y2, draw):
     """A weight after one step of the rule.
 
@@ -56,7 +60,8 @@ def updated(w, products, x0, x1, y1, y2, draw):
     return min(max(w, _LOWEST), _HIGHEST)
 
 
-@njit(nogil=True)
+@kernel(_I(types.uint8[:, ::1], _I1, _I, _I2, _I, _I2, _I, _F2, _F2, _F1, _F1, _DRAWS, _I1, _I, _I, _I2, _I1, _I1, _I1,
+           _I1, types.uint8[:, ::1], types.int32[:, ::1], types.int16[:, :, ::1], _I))  # fmt: skip
 def learn(
     s, target, steps, constants, weight_exp, products, impulse, x_table, y_table, x_draws, y_draws, w_draws,
     table, shift, low, weights, x1, y, u, v, spikes, v_trace, weight_trace, first,

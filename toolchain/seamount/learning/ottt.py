@@ -77,7 +77,7 @@ class OTTT:
         raise_all(QuantizationError, wrong)
 
     def plasticity(self, graph: Graph, connection: str) -> Plasticity:
-        """Return the chip's form of the rule for a connection that `plan` has accepted.
+        """Return the chip's form of the rule for a connection that `plasticity_of` has accepted.
 
         Raises:
             QuantizationError: the rate or the retention has no form on the chip; names the connection.

@@ -39,11 +39,11 @@ class LearningRule(Protocol):
     """What `compile(learn={connection: rule})` takes, such as OTTT."""
 
     def plasticity(self, graph: Graph, connection: str) -> Plasticity:
-        """Return the chip's form of the rule for a connection that `plan` has accepted."""
+        """Return the chip's form of the rule for a connection that `plasticity_of` has accepted."""
         ...
 
 
-def plan(graph: Graph, learn: dict[str, LearningRule]) -> Plasticity:
+def plasticity_of(graph: Graph, learn: dict[str, LearningRule]) -> Plasticity:
     """Check what should learn, and return it in the chip's form.
 
     One connection learns: the only one into the spiking output population, from the input or another population,
