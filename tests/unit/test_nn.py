@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import seamount as sm
+from seamount.nn import kernels, sequence
 from seamount.nn.neuron import held
 
 SURROGATES = [
@@ -66,6 +67,54 @@ def test_gradients_are_those_of_autograd(reset, detach, surrogate):
     for g, w in zip(got, want, strict=True):
         assert w.abs().max() > 1e-3
         torch.testing.assert_close(g, w, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+@pytest.mark.parametrize("chip", [False, True], ids=["float", "chip"])
+def test_fused_kernels_equal_the_loops(reset, chip):
+    """Forward bit for bit, backward too: the kernels do the loops' operations in the loops' order."""
+    torch.manual_seed(0)
+    steps, batch, size = 30, 7, 50
+    a = torch.randn(steps, batch, size) * (4000 if chip else 1) + 0.2
+    a = a.round() if chip else a
+    u, v = torch.zeros(batch, size), torch.zeros(batch, size)
+    zero = torch.full((size,), float(reset == "zero"))
+    if chip:
+        vth = torch.randint(1, 9000, (size,)) << 6
+        ru, rv, bias = (torch.randint(low, high, (size,)) for low, high in ((0, 4096), (0, 4097), (-500, 500)))
+        constants = [ru, rv, bias, vth, vth * (reset == "subtract"), zero.long()]
+    else:
+        vth = torch.rand(size) + 0.5
+        constants = [
+            torch.rand(size),
+            torch.rand(size),
+            torch.randn(size) * 0.1,
+            vth,
+            vth * (reset == "subtract"),
+            zero,
+        ]
+    fused = kernels.forward(a, u, v, constants, chip, True, True)
+    loop = sequence.loop_forward(a, u, v, constants, chip, True, True)
+    assert 0.05 < loop[0].mean() < 0.9
+    for f, w in zip(fused, loop, strict=True):
+        assert torch.equal(f, w)
+    out, before = loop[0], loop[1] / loop[1].abs().max()
+    arguments = (torch.randn_like(a), torch.randn_like(u), torch.randn_like(v), out, before, torch.rand_like(a),
+                 torch.rand(size), torch.rand(size), torch.rand(size) * (reset == "subtract"))  # fmt: skip
+    for attached in (False, True):
+        fused = kernels.backward(*arguments, reset == "zero", attached)
+        loop = sequence.loop_backward(*arguments, reset == "zero", attached)
+        for f, w in zip(fused, loop, strict=True):
+            torch.testing.assert_close(f, w, rtol=1e-5, atol=1e-5)
+
+
+def test_threads_share_a_batch_without_changing_it(monkeypatch):
+    torch.manual_seed(0)
+    cell, a = sm.nn.CubaLIF(0.5, 0.9), torch.randn(20, 9, 11)
+    alone = cell(a)
+    monkeypatch.setattr(kernels, "SHARE", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert torch.equal(cell(a), alone)
 
 
 def test_reset_by_is_subtracted_and_trains():

@@ -50,7 +50,7 @@ def int_integrate(a, u, v, ru, rv, bias):
 def fire(v, vth, reset_by, zero):
     """`s = v > vth`, then the reset. Returns `(s, v)`. On scalars or arrays of either number type."""
     s = v > vth
-    return s, v - s * (zero * v + (1 - zero) * reset_by)
+    return s, v - s * (zero * v + reset_by)
 
 
 @register_jitable
@@ -60,7 +60,7 @@ def float_step(a, u, v, alpha, beta, bias, vth, reset_by, zero):
     Args:
         a: summed synaptic input of this step.
         u, v: state after the last step.
-        zero: 1.0 resets to zero; 0.0 subtracts `reset_by` (0 for no reset).
+        zero, reset_by: 1.0 and 0 reset to zero; 0.0 and what to subtract reset by subtraction; both 0 leave v.
 
     Returns:
         `(s, u, v)`, the spikes and the state after the reset.
@@ -80,7 +80,7 @@ def int_step(a, u, v, ru, rv, bias, vth, reset_by, zero):
         ru, rv: 12-bit retentions, `4095 - du` and `4096 - dv`.
         bias: `bias_mant << bias_exp`.
         vth, reset_by: in units of v, that is `vth << 6`.
-        zero: 1 resets to zero; 0 subtracts `reset_by` (0 for no reset).
+        zero, reset_by: 1 and 0 reset to zero; 0 and what to subtract reset by subtraction; both 0 leave v.
 
     Returns:
         `(s, u, v)`, the spikes and the state after the reset.

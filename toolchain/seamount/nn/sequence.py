@@ -11,6 +11,8 @@ With `x = v~ - vth`, where `v~` is v before the reset, `f` the surrogate and `r`
 left out (Zenke and Vogels 2021). A float population has `gain = unit = 1`. A quantized one runs the chip's integers
 forward: a, u and v are then whole numbers in the chip's units, `gain = 64` and `unit` is the value of one unit of v in
 the float network, so that the surrogate sees float values and its gradients are those of the float shadow.
+
+On the CPU both directions are fused kernels (`kernels.py`); elsewhere they are the loops below, their definition.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor
 
 from seamount.neurons.cuba_lif import fire, float_integrate, int_integrate
+from seamount.nn import kernels
 from seamount.nn.surrogate import Surrogate
 
 
@@ -32,19 +35,21 @@ class Dynamics:
         zero: reset to zero; else by subtraction (of 0 where there is no reset).
         detach_reset: leave the reset out of the backward pass.
         surrogate: None for a readout that does not spike.
-        chip: constants of the integer step (`IntCubaLIF.constants()`, as int64 tensors); None runs in float.
+        chip: constants of the integer step (`constants()` of the node, as int64 tensors); None runs in float.
         unit: value of one unit of v, float or tensor `[N]`.
         gain: what the input is multiplied with, 1 or 64.
         keep_v: return v after the reset for all steps.
+        fused: use the kernels where the tensors are on the CPU.
     """
 
     zero: bool = False
     detach_reset: bool = False
     surrogate: Surrogate | None = None
-    chip: tuple | None = None
+    chip: tuple[Tensor, ...] | None = None
     unit: float | Tensor = 1.0
     gain: int = 1
     keep_v: bool = False
+    fused: bool = True
 
 
 class Population(torch.autograd.Function):
@@ -56,74 +61,93 @@ class Population(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, a, u0, v0, alpha, beta, bias, vth, reset_by, dynamics):
-        spiking = dynamics.surrogate is not None
-        if dynamics.chip is None:
-            number, u, v = a.dtype, u0, v0
-            constants = (alpha, beta, bias, vth, reset_by, float(dynamics.zero))
-            integrate = float_integrate
-        else:
-            number, u, v = torch.int64, u0.long(), v0.long()
+        spiking, chip = dynamics.surrogate is not None, dynamics.chip is not None
+        number = torch.int64 if chip else a.dtype
+        if chip:
             constants = dynamics.chip
-            integrate = int_integrate
-        x = a.to(number)
-        steps = a.shape[0]
-        ru, rv, bias_, *threshold = constants
-        before = torch.empty_like(a)
-        out = torch.empty_like(a) if spiking else before
-        after = torch.empty_like(a) if dynamics.keep_v else a.new_empty(0)
-        currents = [u0]
-        for t in range(steps):
-            u, v = integrate(x[t], u, v, ru, rv, bias_)
-            before[t] = v
-            if spiking:
-                s, v = fire(v, *threshold)
-                out[t] = s
-            if dynamics.keep_v:
-                after[t] = v
-            if ctx.needs_input_grad[3]:
-                currents.append(u.to(a.dtype))
-        u, v = u.to(a.dtype), v.to(a.dtype)
+        else:
+            zero = torch.tensor(float(dynamics.zero))
+            constants = (alpha, beta, bias, vth, reset_by * (1 - zero), zero)
+        if not spiking:
+            # a threshold that v never reaches, and no reset
+            never = 1 << 40 if chip else float("inf")
+            constants = (*constants[:3], torch.tensor(never), torch.tensor(0), torch.tensor(0))
+        run = kernels.forward if dynamics.fused and a.device.type == "cpu" else loop_forward
+        constants = [c.to(a.device, number).expand(a.shape[2:]).contiguous() for c in constants]
+        arguments = (_rows(a, 2), _rows(u0, 1), _rows(v0, 1), [c.flatten() for c in constants])
+        results = run(*arguments, chip, dynamics.keep_v, ctx.needs_input_grad[3])
+        out, before, after, currents, u, v = (
+            r.reshape(*r.shape[:-1], *a.shape[2:]) if r.numel() else r.new_empty(0) for r in results
+        )
         ctx.dynamics = dynamics
-        ctx.save_for_backward(out, before, v0, alpha, beta, bias, vth, reset_by, *currents)
+        ctx.save_for_backward(out, before, v0, alpha, beta, bias, vth, reset_by, currents)
         ctx.mark_non_differentiable(after)
-        return out.clone() if out is before else out, after, u, v
+        return out if spiking else before.clone(), after, u, v
 
     @staticmethod
     def backward(ctx, g_out, _, g_u, g_v):  # type: ignore[override]
-        out, before, v0, alpha, beta, bias, vth, reset_by, *currents = ctx.saved_tensors
+        out, before, v0, alpha, beta, bias, vth, reset_by, currents = ctx.saved_tensors
         dynamics, needs = ctx.dynamics, ctx.needs_input_grad
         spiking, unit = dynamics.surrogate is not None, dynamics.unit
-        removed = before if dynamics.zero else reset_by / unit
-        slope = dynamics.surrogate(before * unit - vth) * unit if spiking else before
-        g_before, g_spike, g_a = torch.empty_like(before), [], torch.empty_like(before)
-        kept = torch.empty_like(before) if needs[7] else None
-        for t in reversed(range(before.shape[0])):
-            if spiking:
-                g_s = g_out[t]
-                if not dynamics.detach_reset:
-                    g_s = g_s - g_v * (before[t] if dynamics.zero else removed)
-                if kept is not None:
-                    kept[t] = g_v
-                g_v = (g_v * (1 - out[t]) if dynamics.zero else g_v) + g_s * slope[t]
-                if needs[6]:
-                    g_spike.append(g_s * slope[t])
-            else:
-                g_v = g_v + g_out[t]
-            g_before[t] = g_v
-            g_u = g_v + g_u
-            g_a[t] = g_u
-            g_u = alpha * g_u
-            g_v = beta * g_v
-        after = before - out * removed if spiking else before
-        grads = [
-            g_a * dynamics.gain if needs[0] else None,
-            g_u,
-            g_v,
-            (g_a * torch.stack(currents[:-1])).sum_to_size(alpha.shape) if needs[3] else None,
-            (g_before * torch.cat([v0[None], after[:-1]])).sum_to_size(beta.shape) if needs[4] else None,
-            (g_before / unit).sum_to_size(bias.shape) if needs[5] else None,
-            -(torch.stack(g_spike) / unit).sum_to_size(vth.shape) if needs[6] else None,
-            -(kept * out / unit).sum_to_size(reset_by.shape) if kept is not None and not dynamics.zero else None,
-            None,
-        ]
+        # for a readout, out is v itself: a slope of 1 and no reset
+        slope = dynamics.surrogate(before * unit - vth) * unit if spiking else torch.ones_like(before)
+        removed = torch.zeros_like(vth) if dynamics.zero or not spiking else reset_by / unit
+        run = kernels.backward if dynamics.fused and before.device.type == "cpu" else loop_backward
+        constants = [c.to(before.dtype).expand(before.shape[2:]).flatten() for c in (alpha, beta, removed)]
+        traces = [_rows(g_out, 2), _rows(g_u, 1), _rows(g_v, 1), *(_rows(r, 2) for r in (out, before, slope))]
+        results = run(*traces, *constants, dynamics.zero and spiking, spiking and not dynamics.detach_reset)  # type: ignore[call-arg]
+        g_a, g_before, kept, g_u, g_v = (r.reshape(*r.shape[:-1], *before.shape[2:]) for r in results)
+        grads = [g_a * dynamics.gain if needs[0] else None, g_u, g_v, *[None] * 6]
+        if needs[3]:
+            grads[3] = (g_a * currents).sum_to_size(alpha.shape)
+        if needs[4]:
+            after = before - out * (before * dynamics.zero + removed)
+            grads[4] = (g_before * torch.cat([v0[None], after[:-1]])).sum_to_size(beta.shape)
+        if needs[5]:
+            grads[5] = (g_before / unit).sum_to_size(bias.shape)
+        if spiking and needs[6]:
+            # gv~ = gv (1 - s zero) + gs f(x) unit, and dx / dvth = -1
+            g_spike = g_before - kept * (1 - out * dynamics.zero)
+            grads[6] = -(g_spike / unit).sum_to_size(vth.shape)
+        if spiking and needs[7] and not dynamics.zero:
+            grads[7] = -(kept * out / unit).sum_to_size(reset_by.shape)
         return tuple(grads)
+
+
+def loop_forward(a: Tensor, u: Tensor, v: Tensor, constants: list[Tensor], chip: bool, keep_v: bool, keep_u: bool):
+    """Run a population step by step; arguments and results as `kernels.forward`."""
+    integrate = int_integrate if chip else float_integrate
+    number = torch.int64 if chip else a.dtype
+    u, v, x = u.to(number), v.to(number), a.to(number)
+    out, before = torch.empty_like(a), torch.empty_like(a)
+    after, currents = (torch.empty_like(a) if keep else a.new_empty(0, 0, 0) for keep in (keep_v, keep_u))
+    for t in range(len(a)):
+        if keep_u:
+            currents[t] = u
+        u, v = integrate(x[t], u, v, *constants[:3])
+        before[t] = v
+        out[t], v = fire(v, *constants[3:])
+        if keep_v:
+            after[t] = v
+    return out, before, after, currents, u.to(a.dtype), v.to(a.dtype)
+
+
+def loop_backward(
+    g_out: Tensor, g_u: Tensor, g_v: Tensor, out: Tensor, before: Tensor, slope: Tensor, alpha: Tensor, beta: Tensor,
+    removed: Tensor, zero: bool, attached: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients through time, step by step; arguments and results as `kernels.backward`."""
+    g_a, g_before, kept = (torch.empty_like(before) for _ in range(3))
+    for t in reversed(range(len(before))):
+        kept[t] = g_v
+        g_s = g_out[t] - attached * g_v * (zero * before[t] + removed)
+        g_v = g_v - g_v * zero * out[t] + g_s * slope[t]
+        g_u = g_v + g_u
+        g_before[t], g_a[t] = g_v, g_u
+        g_u, g_v = alpha * g_u, beta * g_v
+    return g_a, g_before, kept, g_u, g_v
+
+
+def _rows(x: Tensor, leading: int) -> Tensor:
+    """`[T, B, ...]` as `[T, B, N]`, or `[B, ...]` as `[B, N]`, contiguous."""
+    return x.reshape(*x.shape[:leading], -1).contiguous()
