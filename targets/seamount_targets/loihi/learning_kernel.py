@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
+from seamount.fixed_point import ACT_SHIFT, decay
 from seamount.learning.modulator import modulator
 from seamount.learning.rule import ACCUMULATOR_BITS, TRACE_MAX, WEIGHT_RANGE, WEIGHT_SHIFT
 from seamount.neurons.cuba_lif import fire, int_integrate
@@ -46,15 +47,14 @@ def updated(w, products, x0, x1, y1, y2, draw):
     """
     acc = w << WEIGHT_SHIFT
     for p in range(products.shape[0]):
-        gated, n_x1, n_y1, n_y2, mantissa, right, left = products[p]
-        value = x0 if gated else 1
-        for _ in range(n_x1):
+        value = products[p, 4] * (x0 if products[p, 0] else 1)
+        for _ in range(products[p, 1]):
             value *= x1
-        for _ in range(n_y1):
+        for _ in range(products[p, 2]):
             value *= y1
-        for _ in range(n_y2):
+        for _ in range(products[p, 3]):
             value *= y2
-        value = ((value * mantissa) >> right) << left
+        value = (value >> products[p, 5]) << products[p, 6]
         acc = min(max(acc + min(max(value, _ACC_MIN), _ACC_MAX), _ACC_MIN), _ACC_MAX)
     w = (acc >> WEIGHT_SHIFT) + int(draw < (acc & _FRACTION))
     return min(max(w, _LOWEST), _HIGHEST)
@@ -95,12 +95,14 @@ def learn(
     outputs, inputs = weights.shape
     largest = 0
     # Where every product has a modulator, a neuron that sends none leaves its weights as they are.
-    quiet = np.all(products[:, 2] + products[:, 3] > 0)
+    quiet = True
+    for p in range(products.shape[0]):
+        quiet &= products[p, 2] + products[p, 3] > 0
     for k in range(w_draws.shape[0]):
         n = first + k
         if n % steps == 0:
-            u[:] = 0
-            v[:] = 0
+            for j in range(outputs):
+                u[j] = v[j] = 0
         a = np.zeros(outputs, np.int64)
         for i in range(inputs):
             if s[n, i]:
@@ -112,16 +114,17 @@ def learn(
         for j in range(outputs):
             y1 = decayed(max(y[j], 0), y_table, y_draws[n])
             y2 = decayed(max(-y[j], 0), y_table, y_draws[n])
-            if quiet and y1 == 0 and y2 == 0:
-                continue
-            for i in range(inputs):
-                weights[j, i] = updated(weights[j, i], products, int(s[n, i]), x1[i], y1, y2, w_draws[k, j, i])
-        if weight_trace.size:
-            weight_trace[n] = weights
+            if not quiet or y1 or y2:
+                for i in range(inputs):
+                    weights[j, i] = updated(weights[j, i], products, s[n, i], x1[i], y1, y2, w_draws[k, j, i])
+            if weight_trace.size:
+                for i in range(inputs):
+                    weight_trace[n, j, i] = weights[j, i]
         for j in range(outputs):
-            ru, rv, bias, vth, reset_by, zero = constants[:, j]
+            ru, rv, bias = constants[0, j], constants[1, j], constants[2, j]
+            vth, reset_by, zero = constants[3, j], constants[4, j], constants[5, j]
             a[j] = a[j] << weight_exp if weight_exp >= 0 else a[j] >> -weight_exp
-            largest = max(largest, abs((u[j] * ru >> 12) + (a[j] << 6)))
+            largest = max(largest, abs(decay(u[j], ru) + (a[j] << ACT_SHIFT)))
             u[j], before = int_integrate(a[j], u[j], v[j], ru, rv, bias)
             fired, v[j] = fire(before, vth, reset_by, zero)
             y[j] = modulator(before, int(fired), int(target[n // steps] == j), vth, table, shift, low)
