@@ -31,6 +31,8 @@ PASSES = 2
 """Passes over the training set when the readout learns on the chip."""
 LAVA_LEARNING_SAMPLES = 40
 """Samples that also learn on Lava: 640 steps, every weight of which is compared."""
+WINDOW = 100
+"""Samples over which the learning curve is averaged."""
 LABELS = {
     "torch": "QAT (torch)",
     "reference": "integer graph",
@@ -47,11 +49,13 @@ class Learning:
 
     Attributes:
         accuracy: first of the wiped readout, then after each pass.
+        online: share of right answers among the last `WINDOW` samples, while learning, one value a sample.
         samples_per_second: of the emulator while it learns.
         steps, equal: steps that ran on Lava too, and those after which every weight was equal; None without Lava.
     """
 
     accuracy: list[float]
+    online: np.ndarray
     samples_per_second: float
     steps: int | None
     equal: int | None
@@ -140,7 +144,7 @@ def relearn(graph: Graph, data: Dataset, *, seed: int, lava: bool, connection: s
     current = wiped(graph, connection, rng)
     accuracy = [_accuracy(current, x, y)]
     compared = equal = None
-    seconds = 0.0
+    right, seconds = [], 0.0
     for epoch in range(PASSES):
         order = torch.as_tensor(rng.permutation(len(data.train)))
         spikes, labels = data.train.spikes(order, seed=1000 * seed + epoch).numpy(), data.train.y[order].numpy()
@@ -149,9 +153,11 @@ def relearn(graph: Graph, data: Dataset, *, seed: int, lava: bool, connection: s
         program = sm.compile(current, "loihi2", learn=rules)
         result = program.run(spikes, labels=labels)
         seconds += result.seconds
+        right.append(result.counts.argmax(1) == labels)
         current = result.learned(current)
         accuracy.append(_accuracy(current, x, y))
-    return Learning(accuracy, PASSES * len(data.train) / seconds, compared, equal)
+    online = np.convolve(np.concatenate(right), np.full(WINDOW, 1 / WINDOW), mode="valid")
+    return Learning(accuracy, online, PASSES * len(data.train) / seconds, compared, equal)
 
 
 def _compare_learning(graph: Graph, rules: dict, spikes: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
@@ -171,7 +177,8 @@ def _accuracy(graph: Graph, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _percent(values: list[float]) -> str:
-    return f"{100 * np.mean(values):.2f} % ({100 * min(values):.2f}..{100 * max(values):.2f})"
+    mean = f"{100 * np.mean(values):.2f} %"
+    return mean if len(values) == 1 else f"{mean} ({100 * min(values):.2f}..{100 * max(values):.2f})"
 
 
 def _row(row: Row, result: Result, y: np.ndarray) -> dict[str, str]:
@@ -225,14 +232,22 @@ def _report(
         "Training",
         figures_html(line_svg({"training accuracy": history.accuracy}, "training accuracy", epochs, "epoch")),
     )
-    passes = list(range(len(learned.accuracy)))
+    samples = list(range(WINDOW, WINDOW + len(learned.online)))
+    while_learning = line_svg(
+        {f"right among the last {WINDOW}": learned.online.tolist()},
+        "accuracy while learning",
+        samples,
+        "sample",
+        y_range=(0, 1),
+    )
     report.add(
         "Learning on the chip",
-        "The readout, wiped, relearned by OTTT, three factors per synapse; test accuracy after each pass.",
+        "The readout, wiped and relearned by OTTT, one sample after the other. Test accuracy before learning and after "
+        f"each pass: {', '.join(_percent([a]) for a in learned.accuracy)}.",
         badge(learned.ok, f"{learned.equal} of {learned.steps} steps: all weights equal Lava's")
         if learned.steps is not None
         else "Lava is not installed: not compared.",
-        figures_html(line_svg({"test accuracy": learned.accuracy}, "test accuracy", passes, "pass")),
+        figures_html(while_learning),
     )
     report.add("Graph", code_html(str(graph)))
     report.add("Reproduce", table_html({"what": k, "value": v} for k, v in environment(seed).items()))
