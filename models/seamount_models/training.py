@@ -81,7 +81,8 @@ def fit(
         >>> import seamount as sm
         >>> from seamount_models import datasets, networks
         >>> net = networks.mlp((64, 32, 10), sm.nn.LIF(beta=0.9), seed=0)
-        >>> fit(net, datasets.load("digits", steps=4), epochs=2, progress=False).accuracy[1] > 0.5
+        >>> history = fit(net, datasets.load("digits", steps=4), epochs=2, threads=1, progress=False)
+        >>> history.loss[1] < history.loss[0]
         True
     """
     if epochs < 1 or not len(data.train):

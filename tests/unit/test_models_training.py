@@ -1,6 +1,7 @@
 """Losses, networks, training and recipes."""
 
 import dataclasses
+import doctest
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 
 import seamount as sm
 from seamount.errors import DataError, SeamountError, TrainingError
-from seamount_models import datasets, files, losses, networks, recipes, training
+from seamount_models import coding, datasets, files, losses, networks, recipes, training
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +217,7 @@ def shortened(tmp_path, **sections):
     text = {
         "data": 'name = "digits"\nsteps = 4',
         "network": "sizes = [64, 16, 10]\nseed = 0",
-        "neuron": 'model = "CubaLIF"\nalpha = 0.5\nbeta = 0.9\nreset = "zero"',
+        "neuron": 'model = "CubaLIF"\nalpha = 0.5\nbeta = 0.9\nreset = "zero"\nslope = 10',
         "training": "epochs = 3\nlr = 0.02\nthreads = 1",
         **sections,
     }
@@ -231,6 +232,7 @@ def test_train_and_fine_tune_an_own_recipe(tmp_path):
     assert recipe.name == "own"
     assert isinstance(net.lif1, sm.nn.CubaLIF)
     assert net.lif1.reset == "zero"
+    assert net.lif1.surrogate == sm.nn.FastSigmoid(10)
     assert history.accuracy[-1] > 0.5
     assert len(recipes.fine_tune(recipe, net, data, progress=False).loss) == 1
 
@@ -261,6 +263,13 @@ def test_unknown_recipe():
 def test_no_fine_tuning(tmp_path, digits):
     with pytest.raises(DataError, match=r"own: has no section \[fine_tuning\]"):
         recipes.fine_tune(recipes.load(shortened(tmp_path)), small(), digits)
+
+
+@pytest.mark.parametrize("module", [coding, datasets, networks, recipes, training])
+def test_examples_run(module):
+    result = doctest.testmod(module)
+    assert result.failed == 0
+    assert result.attempted > 0
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 [data]          name, steps, coding, seed: as in datasets.load
 [network]       sizes, bias, seed: as in networks.mlp
-[neuron]        model = "LIF", "CubaLIF": its class in sm.nn; the other keys are its arguments
+[neuron]        model = "LIF", "CubaLIF": its class in sm.nn; slope: of the FastSigmoid surrogate; the rest are its arguments
 [training]      epochs, lr, batch_size, shift, seed, threads: as in training.fit
 [fine_tuning]   the same, for the quantized network
 """
@@ -31,6 +31,8 @@ else:
 
 FOLDER = Path(__file__).parent
 NEURONS = {"LIF": sm.nn.LIF, "CubaLIF": sm.nn.CubaLIF}
+OWN_KEYS = {"model", "slope"}
+"""Keys of [neuron] that are not arguments of the class."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def load(name: str) -> Recipe:
 def build(recipe: Recipe) -> tuple[nn.Sequential, Dataset]:
     """Return the untrained network and the data set of a recipe."""
     data = datasets.load(**recipe.data)
-    options = {key: value for key, value in recipe.neuron.items() if key != "model"}
+    options = {key: value for key, value in recipe.neuron.items() if key not in OWN_KEYS}
+    if "slope" in recipe.neuron:
+        options["surrogate"] = sm.nn.FastSigmoid(recipe.neuron["slope"])
     net = networks.mlp(neuron=NEURONS[recipe.neuron["model"]](**options), **recipe.network)
     sizes = recipe.network["sizes"]
     if (sizes[0],) != data.shape or sizes[-1] != data.classes:
@@ -137,7 +141,7 @@ def _check(path: Path, content: dict[str, Any]) -> None:
             wrong.append(f"{path.name}: {section} is not a section. Hint: [{section}].")
             continue
         wrong += [f"{path.name}: [{section}] needs {k}." for k in sorted(needed.get(section, set()) - keys.keys())]
-        allowed = _parameters(takes) | ({"model"} if section == "neuron" else set())
+        allowed = _parameters(takes) | (OWN_KEYS if section == "neuron" else set())
         wrong += [f"{path.name}: [{section}] has no setting {k!r}." for k in keys if k not in allowed]
     if wrong:
         raise DataError("\n".join(wrong))
