@@ -2,7 +2,8 @@
 
 [data]          name, steps, coding, seed: as in datasets.load
 [network]       sizes, bias, seed: as in networks.mlp
-[neuron]        model = "LIF", "CubaLIF": its class in sm.nn; slope: of the FastSigmoid surrogate; the rest are its arguments
+[neuron]        model = "LIF", "CubaLIF": its class in sm.nn; slope: of the FastSigmoid surrogate; the other
+                keys are arguments of the class
 [training]      epochs, lr, batch_size, shift, seed, threads: as in training.fit
 [fine_tuning]   the same, for the quantized network
 """
