@@ -163,12 +163,11 @@ class OTTT:
         """`(table, shift, low)` of the surrogate; only `+ - * /` and rounding, the same on every machine."""
         reach = self.width * vth
         shift = max(0, math.ceil(math.log2(2 * reach / CELLS)))
-        last = int(reach) >> shift
-        middles = (np.arange(-last - 1, last + 1) + 0.5) * 2.0**shift
+        cells = (int(reach) >> shift) + 2
+        middles = (np.arange(-cells, cells) + 0.5) * 2.0**shift
         f = np.maximum(self.floor, 1 - np.abs(middles) / reach)
-        f[[0, -1]] = self.floor
         # However small the peak, a floor above 0 must not round to a neuron that stops learning.
-        return np.maximum(np.floor(peak * f + 0.5), self.floor > 0).astype(np.int64), shift, -last - 1
+        return np.maximum(np.floor(peak * f + 0.5), self.floor > 0).astype(np.int64), shift, -cells
 
 
 def _impulse(connection: str, beta: float) -> int:

@@ -28,8 +28,8 @@ WEIGHT_SHIFT = 7
 """The accumulator holds weights with this many fractional bits."""
 WEIGHT_RANGE = (-256, 255)
 """Learned weights; odd ones too, although only even ones can be loaded."""
-MANTISSA, EXPONENT = (-8, 7), (-7, 8)
-"""Allowed mantissas and exponents of a product, inclusive."""
+MANTISSA, EXPONENT = (-7, 7), (-7, 8)
+"""Allowed mantissas and exponents of a product, inclusive. Lava turns -8 into -4 times 2, which rounds otherwise."""
 DEPENDENCIES = ("x0", "u0")
 """A y0 product is not offered: it needs back-propagating spikes, which in Lava clip y1 and y2 at the same time."""
 WIDTH = {"x1": 7, "y1": 7, "y2": 7}
@@ -46,7 +46,7 @@ class Product:
     """One product, `mantissa 2^exponent d factor_1 factor_2 ...`.
 
     Args:
-        mantissa: -8..7.
+        mantissa: -7..7.
         exponent: -7..8.
         dependency: `"x0"` or `"u0"`.
         factors: 1 to 3 of `"x1"`, `"y1"`, `"y2"`.
