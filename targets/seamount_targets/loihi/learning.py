@@ -49,18 +49,19 @@ class EmulatedLearning(EmulatorProgram):
         node, post = graph[plasticity.connection], graph.output
         assert isinstance(node, IntLinear)
         source = graph.source(node).name
+        offset = schedule(graph).offsets[source]
         before = self._run(x, (record - {"weights"}) | {"spikes"})
         s = stream(x if source == graph.input.name else before.spikes[source])
         n, weights = len(s), node.weight.copy()
         spikes = np.zeros((n, post.size), np.uint8)
         v = np.zeros((n if "v" in record else 0, post.size), np.int32)
         trace = np.zeros((n if "weights" in record else 0, *weights.shape), np.int16)
-        x_draws, y_draws = trace_draws(rule, n, schedule(graph).offsets[source])
+        x_draws, y_draws = trace_draws(rule, n, offset)
         constants = np.stack([np.broadcast_to(c, post.shape) for c in post.constants()]).astype(np.int64)
         x1 = np.zeros(weights.shape[1], np.int64)
         y, u_state, v_state = np.zeros((3, post.size), np.int64)
         first = 0
-        for w_draws in self._weight_draws(n, schedule(graph).offsets[source], weights.shape):
+        for w_draws in self._weight_draws(n, offset, weights.shape):
             largest = learn(
                 s, labels, x.shape[0], constants, node.weight_exp, products(rule), rule.x1_impulse,
                 decay_table(rule.x1_tau), decay_table(Y_TAU), x_draws, y_draws, w_draws,
