@@ -6,7 +6,8 @@ import logging
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 from seamount.quantization.calibration import calibrate  # noqa: E402
-from seamount.quantization.layers import QuantConnection, QuantPopulation  # noqa: E402
+from seamount.quantization.connection import QuantConnection  # noqa: E402
+from seamount.quantization.population import QuantPopulation  # noqa: E402
 from seamount.quantization.quantize import quantize  # noqa: E402
 
 __all__ = ["QuantConnection", "QuantPopulation", "calibrate", "quantize"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seamount.errors import DataError, QuantizationError
 from seamount.fixed_point import ACT_SHIFT, U_BOUND, U_LIMIT
 from seamount.nn.neuron import CubaLIF
-from seamount.quantization.layers import QuantPopulation
+from seamount.quantization.population import QuantPopulation
 
 SAMPLES = 512
 """How many samples of a split calibration looks at."""

@@ -13,7 +13,8 @@ from seamount.errors import QuantizationError, raise_all
 from seamount.limits import Limits
 from seamount.nn.neuron import parent_of
 from seamount.quantization.calibration import calibrate
-from seamount.quantization.layers import QuantConnection, QuantPopulation
+from seamount.quantization.connection import QuantConnection
+from seamount.quantization.population import QuantPopulation
 from seamount.topology import INPUT, Cell, trace
 
 BITS = range(2, 9)
