@@ -1,6 +1,6 @@
 """Torch building blocks: neurons and surrogates. Connections are torch's own `nn.Linear`."""
 
-from seamount.nn.neuron import LI, LIF, CubaLIF, Neuron, Recurrent, State, recording
+from seamount.nn.neuron import LI, LIF, CubaLIF, Neuron, Recurrent, State, carrying, populations, recording
 from seamount.nn.surrogate import (
     FastSigmoid,
     Rectangular,
@@ -25,5 +25,7 @@ __all__ = [
     "SuperSpike",
     "Surrogate",
     "Triangular",
+    "carrying",
+    "populations",
     "recording",
 ]

@@ -31,6 +31,7 @@ class Neuron(nn.Module):
 
     Attributes:
         recording: where True, `spikes` and `v` (after the reset) of the last forward pass are kept.
+        carrying: where True, a forward pass begins where the last one ended; `carried` is that state, detached.
     """
 
     alpha: Tensor
@@ -40,6 +41,8 @@ class Neuron(nn.Module):
     recording = False
     recorded_spikes: Tensor | None = None
     recorded_v: Tensor | None = None
+    carrying = False
+    carried: State | None = None
 
     def __init__(self, alpha: float | Tensor, beta: float | Tensor, bias: float | Tensor) -> None:
         super().__init__()
@@ -77,7 +80,9 @@ class Neuron(nn.Module):
                 f"{type(self).__name__}: input has shape {list(a.shape)} (allowed [T, B, ...]). "
                 "Hint: for one step use .step(x, state); for one sample add a batch dimension."
             )
-        out, v, _ = self._run(a, self.initial_state(a[0]), keep_v=self.recording)
+        out, v, state = self._run(a, self.carried or self.initial_state(a[0]), keep_v=self.recording)
+        if self.carrying:
+            self.carried = State(*(x.detach() for x in state))
         if self.recording:
             self.recorded_spikes, self.recorded_v = out.detach(), v
         return out
@@ -205,6 +210,8 @@ class Recurrent(nn.Module):
     """
 
     neuron: Neuron
+    carrying = False
+    carried: tuple[State | None, Tensor] | None = None
 
     def __init__(self, neuron: Neuron, connection: nn.Module) -> None:
         super().__init__()
@@ -212,13 +219,15 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Synaptic input `[T, B, N]` -> spikes `[T, B, N]`, from a clean state."""
-        state, s = None, torch.zeros_like(x[0])
+        state, s = self.carried or (None, torch.zeros_like(x[0]))
         spikes, v = [], []
         with held(self):
             for a in x:
                 s, state = self.neuron.step(a + self.connection(s), state)
                 spikes.append(s)
                 v.append(state.v.detach())
+        if self.carrying and state is not None:
+            self.carried = State(*(x.detach() for x in state)), s.detach()
         out = torch.stack(spikes)
         if self.neuron.recording:
             self.neuron.recorded_spikes, self.neuron.recorded_v = out.detach(), torch.stack(v)
@@ -248,11 +257,7 @@ def recording(net: nn.Module) -> Iterator[dict[str, Neuron]]:
         The populations by the names that `sm.lower` gives them; after a forward pass each has `recorded_spikes` and
         `recorded_v`, `[T, B, N]`.
     """
-    found = {
-        name.removesuffix(".neuron") if isinstance(parent_of(net, name), Recurrent) else name: module
-        for name, module in net.named_modules()
-        if isinstance(module, Neuron) and not isinstance(parent_of(net, name), Neuron)
-    }
+    found = populations(net)
     for module in found.values():
         module.recording = True
     try:
@@ -260,6 +265,35 @@ def recording(net: nn.Module) -> Iterator[dict[str, Neuron]]:
     finally:
         for module in found.values():
             module.recording = False
+
+
+@contextmanager
+def carrying(net: nn.Module) -> Iterator[None]:
+    """Let the forward passes inside the block continue one another: each begins in the state in which the last ended.
+
+    Chunks of a sequence, passed one after the other, give what the whole sequence gives; gradients stop at the seams
+    (truncated backpropagation through time). Before and after the block, passes begin from a clean state.
+    """
+    modules: list[Any] = [m for m in net.modules() if hasattr(m, "carrying")]
+    for module in modules:
+        module.carrying = True
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.carrying, module.carried = False, None
+
+
+def populations(net: nn.Module) -> dict[str, Neuron]:
+    """The populations of a network by the names that `sm.lower` gives them.
+
+    `net.get_submodule(name)` is the module that returns a population's spikes: itself, or the Recurrent around it.
+    """
+    return {
+        name.removesuffix(".neuron") if isinstance(parent_of(net, name), Recurrent) else name: module
+        for name, module in net.named_modules()
+        if isinstance(module, Neuron) and not isinstance(parent_of(net, name), Neuron)
+    }
 
 
 def parent_of(net: nn.Module, name: str) -> nn.Module:
