@@ -26,9 +26,8 @@ CODINGS = 5
 """Rate codings of the test set over which the float accuracy is averaged."""
 LAVA_SAMPLES = 100
 """Samples that run on Lava, which needs about a millisecond a step."""
-LEARNING_RATE = 0.1
-PASSES = 2
-"""Passes over the training set when the readout learns on the chip."""
+LEARNING_RATES = (0.25, 0.125)
+"""Rates, in units of a chip's weight, of each pass over the training set when the readout learns on the chip."""
 LAVA_LEARNING_SAMPLES = 40
 """Samples that also learn on Lava: 640 steps, every weight of which is compared."""
 WINDOW = 100
@@ -96,7 +95,7 @@ def run(report: str | Path = "report.html", *, seed: int = 0, console: Console |
         verified = sm.verify(graph, witnesses, x, samples={"lava": LAVA_SAMPLES})
         float_accuracy = training.evaluate(net, data.test, seed=0).accuracy
 
-    console.print(f"[bold]3[/] wipe the readout and relearn it on the chip with OTTT, {PASSES} passes")
+    console.print(f"[bold]3[/] wipe the readout and relearn it on the chip with OTTT, {len(LEARNING_RATES)} passes")
     with console.status("learning"):
         learned = relearn(graph, data, seed=seed, lava=has_lava)
 
@@ -133,19 +132,19 @@ def relearn(graph: Graph, data: Dataset, *, seed: int, lava: bool, connection: s
 
     Args:
         graph: integer, trained.
-        data: its data; the training split is passed `PASSES` times, in a new order and coding each time.
+        data: its data; the training split is passed once per rate, in a new order and coding each time.
         seed: of the wiped weights, the order and the coding.
         lava: run the first samples on Lava as well, and compare the weights after every step.
         connection: what learns.
     """
     rng = np.random.default_rng(seed)
     x, y = data.test.spikes(seed=0).numpy(), data.test.y.numpy()
-    rules = {connection: sm.learning.OTTT(lr=LEARNING_RATE)}
     current = wiped(graph, connection, rng)
     accuracy = [_accuracy(current, x, y)]
     compared = equal = None
     right, seconds = [], 0.0
-    for epoch in range(PASSES):
+    for epoch, rate in enumerate(LEARNING_RATES):
+        rules = {connection: sm.learning.OTTT(lr=rate)}
         order = torch.as_tensor(rng.permutation(len(data.train)))
         spikes, labels = data.train.spikes(order, seed=1000 * seed + epoch).numpy(), data.train.y[order].numpy()
         if epoch == 0 and lava:
@@ -157,7 +156,7 @@ def relearn(graph: Graph, data: Dataset, *, seed: int, lava: bool, connection: s
         current = result.learned(current)
         accuracy.append(_accuracy(current, x, y))
     online = np.convolve(np.concatenate(right), np.full(WINDOW, 1 / WINDOW), mode="valid")
-    return Learning(accuracy, online, PASSES * len(data.train) / seconds, compared, equal)
+    return Learning(accuracy, online, len(LEARNING_RATES) * len(data.train) / seconds, compared, equal)
 
 
 def _compare_learning(graph: Graph, rules: dict, spikes: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
