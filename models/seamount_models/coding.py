@@ -1,12 +1,11 @@
-"""From intensities to spikes and back.
+"""From intensities and signals to what enters a network.
 
 Codings follow the tutorial of Eshraghian et al., "Training Spiking Neural Networks Using Lessons From Deep Learning"
-(Proc. IEEE 2023), section III-A (inputs) and III-B (outputs), and snnTorch's `spikegen`.
+(Proc. IEEE 2023), section III-A, and snnTorch's `spikegen`, unless they name another source. `encoders` binds them to
+their settings, `decoding` is the way back.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -114,28 +113,104 @@ def latency(x: Tensor, steps: int, *, threshold: float = 0.0) -> Tensor:
     return spikes.scatter_(0, first[None], (x > threshold).to(torch.uint8)[None])
 
 
-def encode(coding: str, x: Tensor, steps: int, *, seed: int, indices: Tensor) -> Tensor:
-    """Code intensities by a coding's name; `latency` draws nothing, so it needs neither seed nor indices."""
-    if coding == "rate":
-        return rate(x, steps, seed=seed, indices=indices)
-    if coding == "latency":
-        return latency(x, steps)
-    raise DataError(f"{coding}: no such coding. There are: {', '.join(CODINGS)}.")
+def population(x: Tensor, units: int) -> Tensor:
+    """Population code, first half: what neurons with Gaussian receptive fields make of a value.
 
+    `a_i = exp(-(x - mu_i)^2 / (2 sigma^2))`, `mu_i = (2 i - 3) / (2 (m - 2))` for i = 1..m, and
+    `sigma = 1 / (1.5 (m - 2))`. Source: Bohte, Kok and La Poutre, "Error-backpropagation in temporally encoded networks
+    of spiking neurons" (Neurocomputing 48, 2002), section 4.1. The activations are intensities: `rate` or `latency`
+    makes spikes of them.
 
-CODINGS: Sequence[str] = ("latency", "rate")
+    Args:
+        x: float `[B, ...]` in 0..1, or uint8 that stands for `x / 255`.
+        units: neurons m a value, 3 or more.
 
+    Returns:
+        float32 `[B, ..., m]` in 0..1.
 
-def decode_count(spikes: Tensor) -> Tensor:
-    """Return the class whose neuron fired most, int64 `[B]`; among equals the first. `spikes`: `[T, B, C]`.
+    Raises:
+        DataError: intensities outside 0..1, or fewer than 3 units.
 
     Example:
-        >>> decode_count(torch.tensor([[[1, 0, 1]], [[0, 0, 1]]])).tolist()
-        [2]
+        >>> population(torch.tensor([[0.5]]), 3).argmax(-1).tolist()
+        [[1]]
     """
-    if spikes.ndim != 3:
-        raise DataError(f"decode_count: output has shape {tuple(spikes.shape)}, needed [T, B, classes].")
-    return spikes.sum(0).argmax(-1)
+    x = _intensities(x, 1)
+    if units < 3:
+        raise DataError(f"population: units = {units} (allowed 3 or more).")
+    centres = (2 * torch.arange(1, units + 1, dtype=torch.float32) - 3) / (2 * (units - 2))
+    sigma = 1 / (1.5 * (units - 2))
+    return torch.exp(-((x[..., None] - centres) ** 2) / (2 * sigma**2))
+
+
+def direct(x: Tensor, steps: int, *, bound: int) -> Tensor:
+    """Direct current: the intensity itself, as a whole number, in every step.
+
+    `s[t] = round(bound x)`, with ties to even. Bytes with `bound = 255` are passed on as they are. Source: "direct
+    input" of Rathi and Roy, "DIET-SNN" (arXiv:2008.03658); a chip takes it as a graded spike.
+
+    Args:
+        x: float `[B, ...]` in 0..1, or uint8 that stands for `x / 255`.
+        steps: number of time steps T.
+        bound: the largest value, 1..2^24. Float32 tells apart no more, so training would not see what the chip sees.
+
+    Returns:
+        int32 `[T, B, ...]`, 0..bound. All steps are the same memory: copy before writing into it.
+
+    Raises:
+        DataError: intensities outside 0..1, fewer than one step, or a bound out of range.
+
+    Example:
+        >>> direct(torch.tensor([[0.0, 0.5, 1.0]]), 2, bound=8).tolist()
+        [[[0, 4, 8]], [[0, 4, 8]]]
+    """
+    x = _intensities(x, steps)
+    if not 1 <= bound <= 2**24:
+        raise DataError(f"direct: bound = {bound} (allowed 1..2^24).")
+    return torch.round(x * bound).to(torch.int32).expand(steps, *x.shape)
+
+
+def delta(x: Tensor, threshold: float, *, two_channels: bool = False) -> Tensor:
+    """Delta code: an event where a signal has moved by the threshold since the last event (level crossing).
+
+    With the level `r[0] = x[0]`, in each step at most one event:
+
+    `e[t] = 1 if x[t] - r >= threshold, -1 if x[t] - r <= -threshold, else 0;   r = x[0] + threshold sum e`
+
+    so `|x - r| < threshold` holds as long as the signal moves by less than the threshold per step. Sources: delta
+    modulation in Eshraghian et al. (Proc. IEEE 2023), section III-A; level crossing of electrocardiograms in Yin,
+    Corradi and Bohte, "Accurate and efficient time-domain classification with adaptive spiking recurrent neural
+    networks" (Nature Machine Intelligence 2021).
+
+    Args:
+        x: float `[B, T, ...]`, signals in any unit.
+        threshold: in the signal's unit, above 0.
+        two_channels: give up and down a neuron each.
+
+    Returns:
+        int8 `[T, B, ...]`, -1, 0 or 1; with two channels uint8 `[T, B, 2, ...]`, first up, then down.
+
+    Raises:
+        DataError: a signal that is not float `[B, T, ...]`, or holds NaN or infinity, or a threshold of 0 or less.
+
+    Example:
+        >>> delta(torch.tensor([[0.0, 1.0, 1.0, -1.0]]), 1.0)[:, 0].tolist()
+        [0, 1, 0, -1]
+    """
+    if x.ndim < 2 or not x.is_floating_point():
+        raise DataError(f"delta: the signal is {x.dtype} {tuple(x.shape)}. Hint: float [B, T, ...].")
+    if not bool(torch.isfinite(x).all()):
+        raise DataError("delta: the signal holds NaN or infinity.")
+    if not 0 < threshold < float("inf"):
+        raise DataError(f"delta: threshold = {threshold:g} (allowed above 0).")
+    signal = x.detach().double().transpose(0, 1)
+    events = torch.zeros(signal.shape, dtype=torch.int8)
+    total = torch.zeros(signal.shape[1:], dtype=torch.float64)  # a count, not a sum of thresholds: nothing accumulates
+    for t in range(1, len(signal)):
+        error = signal[t] - (signal[0] + threshold * total)
+        events[t] = (error >= threshold).to(torch.int8) - (error <= -threshold).to(torch.int8)
+        total += events[t]
+    return torch.stack([events > 0, events < 0], 2).to(torch.uint8) if two_channels else events
 
 
 def _intensities(x: Tensor, steps: int) -> Tensor:

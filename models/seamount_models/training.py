@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seamount.errors import DataError, TrainingError
 from seamount.nn import recording
-from seamount_models.coding import decode_count
+from seamount_models.decoding import decode_count
 from seamount_models.losses import count_cross_entropy
 from seamount_models.splits import Dataset, Split
 

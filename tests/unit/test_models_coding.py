@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seamount.errors import DataError
-from seamount_models import coding
+from seamount_models import coding, decoding
 
 
 def test_rate_fires_with_the_probability_of_its_intensity():
@@ -77,7 +77,7 @@ def test_latency_is_silent_up_to_the_threshold():
         (lambda: coding.rate(torch.zeros(1, 1), 1, seed=-1), r"seed = -1"),
         (lambda: coding.rate(torch.zeros(2, 1), 1, indices=torch.arange(3)), r"indices have shape \(3,\).*\(2,\)"),
         (lambda: coding.latency(torch.zeros(1, 1), 1, threshold=2), r"threshold = 2 \(allowed 0..1\)"),
-        (lambda: coding.decode_count(torch.zeros(3, 4)), r"output has shape \(3, 4\), needed \[T, B, classes\]"),
+        (lambda: decoding.decode_count(torch.zeros(3, 4)), r"output has shape \(3, 4\), needed \[T, B, classes\]"),
     ],
 )
 def test_refusals(call, message):
@@ -90,4 +90,4 @@ def test_decode_count_takes_the_most_active_and_the_first_among_equals():
     s[:3, 0, 2] = 1
     s[0, 0, 1] = 1
     s[1, 1, 3] = s[2, 1, 1] = 1
-    assert coding.decode_count(s).tolist() == [2, 1, 0]
+    assert decoding.decode_count(s).tolist() == [2, 1, 0]

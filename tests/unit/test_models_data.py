@@ -63,8 +63,8 @@ def test_latency_coded_digits():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: datasets.load("mnits"), "mnits: no such data set. There are: digits, mnist"),
-        (lambda d: datasets.load("digits", coding="phase").test.spikes(), "phase: no such coding.*latency, rate"),
+        (lambda d: datasets.load("mnits"), "mnits: no such data set. There are: .*digits.*mnist"),
+        (lambda d: datasets.load("digits", coding="phase").test.spikes(), "phase: no such coding.*latency.*rate"),
         (lambda d: d.test.spikes(torch.tensor([360])), r"digits.test: indices.*0..359"),
         (lambda d: d.test.spikes(torch.tensor([-1])), r"digits.test: indices.*0..359"),
         (lambda d: next(d.test.batches(0)), r"digits.test: batch_size = 0"),
@@ -81,7 +81,7 @@ def test_a_data_set_is_a_file(monkeypatch, tmp_path):
     (tmp_path / "twos.py").write_text(
         "import torch\n"
         "from seamount_models.splits import Dataset, Split\n"
-        "def dataset(*, steps, coding, seed):\n"
+        "def dataset(*, steps=16, coding='rate', seed=0):\n"
         "    s = Split(name='twos', x=torch.ones(2, 3), y=torch.zeros(2, dtype=torch.int64), classes=1,\n"
         "              steps=steps, coding=coding, seed=seed)\n"
         "    return Dataset(name='twos', train=s, test=s)\n"

@@ -16,7 +16,7 @@ BRIGHTEST = 16
 """Pixels are counts 0..16 of a 4 x 4 block."""
 
 
-def dataset(*, steps: int, coding: str, seed: int) -> Dataset:
+def dataset(*, steps: int = 16, coding: str = "rate", seed: int = 0) -> Dataset:
     """Return digits as 64 intensities, split 80/20 with the classes in proportion."""
     x, y = load_digits(return_X_y=True)
     parts = train_test_split(x / BRIGHTEST, y, test_size=0.2, stratify=y, random_state=0)

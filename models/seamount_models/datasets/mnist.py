@@ -7,20 +7,20 @@ data folder: uint8 x_train [60000, 28, 28], y_train [60000], x_test [10000, 28, 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from seamount_models.files import read_npz
-from seamount_models.splits import Dataset, Split
+from seamount_models.images import image_dataset
+from seamount_models.splits import Dataset
 
 CLASSES = 10
 TRAIN, TEST, SIDE = 60_000, 10_000, 28
 HINT = "save MNIST there with numpy.savez: uint8 x_train, y_train, x_test, y_test, images [n, 28, 28]."
 
 
-def dataset(*, steps: int, coding: str, seed: int) -> Dataset:
-    """Return MNIST as 784 intensities."""
+def dataset(*, steps: int = 16, coding: str = "rate", seed: int = 0, flat: bool = True) -> Dataset:
+    """Return MNIST as 784 intensities, or `[1, 28, 28]` where not `flat`."""
     pixel = np.dtype(np.uint8)
-    content = read_npz(
+    arrays = read_npz(
         "mnist_70k.npz",
         {
             f"{what}_{part}": (pixel, (n, SIDE, SIDE) if what == "x" else (n,))
@@ -29,19 +29,4 @@ def dataset(*, steps: int, coding: str, seed: int) -> Dataset:
         },
         HINT,
     )
-
-    def split(part: str) -> Split:
-        x = torch.from_numpy(content[f"x_{part}"]).flatten(1)
-        y = torch.from_numpy(content[f"y_{part}"]).long()
-        return Split(
-            name=f"mnist.{part}",
-            x=x,
-            y=y,
-            classes=CLASSES,
-            steps=steps,
-            coding=coding,
-            seed=seed,
-            image=(SIDE, SIDE),
-        )
-
-    return Dataset(name="mnist", train=split("train"), test=split("test"))
+    return image_dataset("mnist", arrays, classes=CLASSES, steps=steps, coding=coding, seed=seed, flat=flat)

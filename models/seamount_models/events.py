@@ -1,0 +1,127 @@
+"""Event streams: who fired when, and how that becomes frames."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from seamount.errors import DataError
+from seamount_models.augmentation import shift_offsets
+
+
+@njit(cache=True, nogil=True)
+def _count(times, units, offsets, window, bound, frames):
+    """`frames[t, b, unit]` = number of events, at most `bound`."""
+    steps = frames.shape[0]
+    for b in range(offsets.shape[0] - 1):
+        for i in range(offsets[b], offsets[b + 1]):
+            t = times[i] // window
+            if t < steps and frames[t, b, units[i]] < bound:
+                frames[t, b, units[i]] += 1
+
+
+@njit(cache=True, nogil=True)
+def _gather(begin, end, times, units, offsets, out_times, out_units):
+    for b in range(begin.shape[0]):
+        length = end[b] - begin[b]
+        for i in range(length):
+            out_times[offsets[b] + i] = times[begin[b] + i]
+            out_units[offsets[b] + i] = units[begin[b] + i]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Recordings:
+    """Recordings of n samples, one after the other.
+
+    Args:
+        name: of the file, for messages.
+        times_us: uint32 `[events]`, microseconds since the recording began.
+        units: uint16 or uint32 `[events]`, row-major place in `unit_shape`.
+        offsets: int64 `[n + 1]`, recording b is `offsets[b]..offsets[b + 1]`.
+        unit_shape: of one frame, as `(2, 34, 34)`: polarity, row, column.
+
+    Raises:
+        DataError: what is written there cannot be; names the first recording at fault.
+    """
+
+    name: str
+    times_us: np.ndarray
+    units: np.ndarray
+    offsets: np.ndarray
+    unit_shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        events, offsets = len(self.times_us), self.offsets
+        if self.units.shape != (events,):
+            raise DataError(f"{self.name}: {events} times for {len(self.units)} units.")
+        if offsets.ndim != 1 or not len(offsets) or offsets[0] != 0 or offsets[-1] != events:
+            raise DataError(f"{self.name}: the offsets of the recordings do not run from 0 to {events} events.")
+        if bool((wrong := np.diff(offsets) < 0).any()):
+            raise DataError(f"{self.name}: recording {int(wrong.argmax())} ends before it begins.")
+        size = math.prod(self.unit_shape)
+        if events and int(self.units.max()) >= size:
+            at = int((self.units >= size).argmax())
+            sample = int(np.searchsorted(offsets, at, side="right")) - 1
+            raise DataError(
+                f"{self.name}: recording {sample} has an event of unit {int(self.units[at])} (allowed 0..{size - 1})."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self), *self.unit_shape
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, indices: Tensor) -> Recordings:
+        picked = indices.numpy()
+        begin, end = self.offsets[picked], self.offsets[picked + 1]
+        offsets = np.concatenate([[0], np.cumsum(end - begin)])
+        times, units = np.empty(offsets[-1], self.times_us.dtype), np.empty(offsets[-1], self.units.dtype)
+        _gather(begin, end, self.times_us, self.units, offsets, times, units)
+        return Recordings(name=self.name, times_us=times, units=units, offsets=offsets, unit_shape=self.unit_shape)
+
+    def frames(self, steps: int, window_us: int, bound: int) -> Tensor:
+        """Count the events of each unit in each window.
+
+        Args:
+            steps: windows T; events after the last are left out.
+            window_us: length of one.
+            bound: the count stops there.
+
+        Returns:
+            `[T, n, *unit_shape]`, uint8 where the bound is 1, else int32.
+        """
+        if steps < 1 or window_us < 1 or not 1 <= bound < 2**24:
+            raise DataError(
+                f"{self.name}: steps = {steps}, window_us = {window_us}, bound = {bound} "
+                "(allowed 1 or more, bound below 2^24)."
+            )
+        dtype = np.uint8 if bound == 1 else np.int32
+        frames = np.zeros((steps, len(self), math.prod(self.unit_shape)), dtype)
+        _count(self.times_us, self.units, self.offsets, window_us, bound, frames)
+        return torch.from_numpy(frames).reshape(steps, *self.shape)
+
+    def shifted(self, pixels: int, *, seed: int, indices: Tensor) -> Recordings:
+        """Move each recording by up to `pixels` rows and columns, as `augmentation.shift_images` moves images."""
+        if len(self.unit_shape) < 2:
+            raise DataError(f"{self.name}: shift = {pixels}, but the samples are not images.")
+        height, width = self.unit_shape[-2:]
+        top, left = (np.repeat(o, np.diff(self.offsets)) for o in shift_offsets(pixels, seed=seed, indices=indices))
+        channel, place = np.divmod(self.units.astype(np.int64), height * width)
+        row, column = np.divmod(place, width)
+        row, column = row + top, column + left
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        kept = np.concatenate([[0], np.cumsum(inside)])
+        return Recordings(
+            name=self.name,
+            times_us=self.times_us[inside],
+            units=((channel * height + row) * width + column)[inside].astype(self.units.dtype),
+            offsets=kept[self.offsets],
+            unit_shape=self.unit_shape,
+        )
