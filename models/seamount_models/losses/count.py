@@ -1,11 +1,11 @@
-"""Losses: network output and labels in, a scalar out."""
+"""Objectives on how often output neurons fire."""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import functional
 
-from seamount.errors import DataError
+from seamount_models.losses.checks import check_labels, targets
 
 FULL_RATE_LOGIT = 4.0
 """Logit of a neuron that fires in every step. Raw counts would make the softmax of a long sample so sharp that its
@@ -30,13 +30,29 @@ def count_cross_entropy(spikes: Tensor, labels: Tensor) -> Tensor:
     Raises:
         DataError: shapes that do not fit, or a label outside 0..C-1.
     """
-    if spikes.ndim != 3 or spikes.shape[1:2] != labels.shape:
-        raise DataError(
-            f"count_cross_entropy: output has shape {list(spikes.shape)} and labels {list(labels.shape)} "
-            "(needed [T, B, C] and [B]). Hint: time comes first."
-        )
-    classes = spikes.shape[-1]
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise DataError(f"count_cross_entropy: label {int(wrong)} is outside 0..{classes - 1}.")
+    check_labels("count_cross_entropy", spikes, labels)
     return functional.cross_entropy(spikes.mean(0) * FULL_RATE_LOGIT, labels)
+
+
+def count_mse(spikes: Tensor, labels: Tensor, *, right: float = 1.0, wrong: float = 0.0) -> Tensor:
+    """Mean square error of spike counts, as rates.
+
+    `L = mean over b, c of (1/T sum_t s[t, b, c] - r[b, c])^2`, `r = right` for the labelled class and `wrong` for all
+    others. Source: "mean square spike rate" of the same paper, section III-C; `snntorch.functional.mse_count_loss`
+    divides counts by T as here.
+
+    Args:
+        spikes: output of the network, float `[T, B, C]`.
+        labels: int64 `[B]`, 0..C-1.
+        right, wrong: spikes per step, 0..1, of the labelled class and of the others. A `wrong` above 0 keeps every
+            output neuron within reach of its threshold.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        DataError: shapes that do not fit, or a label outside 0..C-1.
+    """
+    check_labels("count_mse", spikes, labels)
+    rates = spikes.mean(0)
+    return functional.mse_loss(rates, targets(labels, rates, right, wrong))

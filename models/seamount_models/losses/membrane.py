@@ -1,0 +1,99 @@
+"""Objectives on the membrane potential of a readout: its maximum over time, or its value at each step.
+
+They take what the network returns, so the last population is a readout (`sm.nn.LI`), which returns v. On the spikes of
+a spiking output they are defined as well; the cross-entropy of each step then only knows fired from not fired.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from seamount_models.losses.checks import IGNORED, check_labels, targets
+
+
+def max_membrane_cross_entropy(v: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the softmax over the largest membrane potentials.
+
+    `L = -log softmax(max_t v[t])[label]`, mean over the batch; the gradient goes to the step of the maximum. Source:
+    "maximum membrane" of Eshraghian et al. (Proc. IEEE 2023), section III-C; the readout of Zenke and Vogels 2021.
+
+    Args:
+        v: output of a readout, float `[T, B, C]`.
+        labels: int64 `[B]`, 0..C-1.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        DataError: shapes that do not fit, or a label outside 0..C-1.
+    """
+    check_labels("max_membrane_cross_entropy", v, labels)
+    return functional.cross_entropy(v.amax(0), labels)
+
+
+def max_membrane_mse(v: Tensor, labels: Tensor, *, right: float = 1.0, wrong: float = 0.0) -> Tensor:
+    """Mean square error of the largest membrane potentials.
+
+    `L = mean over b, c of (max_t v[t, b, c] - r[b, c])^2`, `r = right` for the labelled class, else `wrong`.
+
+    Args:
+        v: output of a readout, float `[T, B, C]`.
+        labels: int64 `[B]`, 0..C-1.
+        right, wrong: wanted maximum of the labelled class and of the others, in the unit of v.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        DataError: shapes that do not fit, or a label outside 0..C-1.
+    """
+    check_labels("max_membrane_mse", v, labels)
+    largest = v.amax(0)
+    return functional.mse_loss(largest, targets(labels, largest, right, wrong))
+
+
+def membrane_cross_entropy(v: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy at each step.
+
+    `L = mean over labelled t, b of -log softmax(v[t, b])[label[t, b]]`. Source: "cross-entropy membrane" at each step,
+    `snntorch.functional.ce_rate_loss` on v; with labels of each step, the loss of Yin, Corradi and Bohte 2021 for ECG.
+
+    Args:
+        v: output of a readout, float `[T, B, C]`.
+        labels: int64 `[B]`, 0..C-1, one for all steps, or `[T, B]`, where -1 is ignored.
+
+    Returns:
+        Scalar; 0 where no step has a label.
+
+    Raises:
+        DataError: shapes that do not fit, or a label outside its range.
+    """
+    check_labels("membrane_cross_entropy", v, labels, per_step=True)
+    labels = labels.expand(v.shape[:2])
+    total = functional.cross_entropy(v.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (labels != IGNORED).sum().clamp(min=1)
+
+
+def membrane_mse(v: Tensor, labels: Tensor, *, right: float = 1.0, wrong: float = 0.0) -> Tensor:
+    """Mean square error at each step.
+
+    `L = mean over labelled t, b and all c of (v[t, b, c] - r[t, b, c])^2`, `r = right` for the labelled class, else
+    `wrong`. Source: "mean square membrane" of Eshraghian et al. (Proc. IEEE 2023), section III-C.
+
+    Args:
+        v: output of a readout, float `[T, B, C]`.
+        labels: int64 `[B]`, 0..C-1, one for all steps, or `[T, B]`, where -1 is ignored.
+        right, wrong: wanted v of the labelled class and of the others.
+
+    Returns:
+        Scalar; 0 where no step has a label.
+
+    Raises:
+        DataError: shapes that do not fit, or a label outside its range.
+    """
+    check_labels("membrane_mse", v, labels, per_step=True)
+    labels = labels.expand(v.shape[:2])
+    labelled = labels != IGNORED
+    square = ((v - targets(labels, v, right, wrong)) ** 2).mean(-1)
+    return (square * labelled).sum() / labelled.sum().clamp(min=1)
