@@ -125,3 +125,29 @@ class Recordings:
             offsets=kept[self.offsets],
             unit_shape=self.unit_shape,
         )
+
+
+def sensor_units(
+    name: str, sensor: tuple[int, int, int], polarity: np.ndarray, row: np.ndarray, column: np.ndarray
+) -> np.ndarray:
+    """Return the unit of each event of a camera, `(p height + row) width + column`.
+
+    Args:
+        name: of the file, for messages.
+        sensor: polarities, height and width.
+        polarity, row, column: integers `[events]`.
+
+    Raises:
+        DataError: the arrays differ in length, or an event lies off the sensor.
+    """
+    if not polarity.shape == row.shape == column.shape:
+        raise DataError(f"{name}: {len(polarity)} polarities, {len(row)} rows and {len(column)} columns of events.")
+    for what, values, size in zip(("p", "y", "x"), (polarity, row, column), sensor, strict=True):
+        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < size:
+            at = int(((values < 0) | (values >= size)).argmax())
+            raise DataError(f"{name}: event {at} has {what} = {int(values[at])} (allowed 0..{size - 1}).")
+    units = polarity.astype(np.uint16 if math.prod(sensor) <= 2**16 else np.uint32)
+    for values, size in ((row, sensor[1]), (column, sensor[2])):
+        units *= size
+        units += values.astype(units.dtype)
+    return units
