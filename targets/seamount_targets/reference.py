@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seamount.fixed_point import shift
-from seamount.ir import Graph, IntLinear, Linear, Population
+from seamount.ir import Graph, Population
 from seamount.limits import Limits
 from seamount.program import Program, Result
 from seamount.targets import Target
@@ -42,7 +41,9 @@ class ReferenceProgram(Program):
         for t in range(steps):
             for node in graph.populations:
                 a = sum(
-                    synaptic_input(c, values[c.inputs[0]][t - c.delay]) for c in graph.incoming(node) if t >= c.delay
+                    c.apply(values[c.inputs[0]][t - c.delay]).reshape(batch, *node.shape)
+                    for c in graph.incoming(node)
+                    if t >= c.delay
                 )
                 out, *state[node.name] = node.step(
                     a + np.zeros_like(v[node.name][t]), *state[node.name], *node.constants()
@@ -50,12 +51,6 @@ class ReferenceProgram(Program):
                 values[node.name][t] = out
                 v[node.name][t] = state[node.name][node.STATE.index("v")]
         return collect(graph, values, v, record)
-
-
-def synaptic_input(connection: Linear, s: np.ndarray) -> np.ndarray:
-    """What a connection adds to its population: `s [B, in]` -> `[B, out]`."""
-    a = s @ connection.weight.T
-    return shift(a, connection.weight_exp) if isinstance(connection, IntLinear) else a
 
 
 def collect(graph: Graph, values: dict, v: dict, record: frozenset[str]) -> Result:

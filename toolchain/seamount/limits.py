@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seamount.fixed_point import ACT_SHIFT, U_BOUND, U_LIMIT, UNITY, V_MAX
-from seamount.ir import Graph, IntLinear, Node, Population
+from seamount.ir import Connection, Graph, IntConnection, Node, Population
 from seamount.neurons.cuba_lif import retention_u
 
 
@@ -76,7 +76,7 @@ def usage(graph: Graph, limits: Limits) -> list[Use]:
     """What an integer graph uses of each limit, node by node: what the check and every report show."""
     found = []
     for node in graph.connections:
-        if isinstance(node, IntLinear):
+        if isinstance(node, IntConnection):
             found += [_use(node, "weight", limits.weight), _use(node, "weight_exp", limits.weight_exp)]
         found.append(_use(node, "delay", (0, limits.delay)))
     for node in graph.populations:
@@ -108,16 +108,16 @@ def violations(graph: Graph, limits: Limits) -> list[str]:
     return found
 
 
-def largest_sum(graph: Graph, node: IntLinear) -> int:
-    """Largest possible `|weight @ s|` of a connection, before its exponent."""
-    return int(np.abs(node.weight).sum(axis=1).max()) * getattr(graph.source(node), "bound", 1)
+def largest_sum(graph: Graph, node: Connection) -> int:
+    """Largest possible `|a|` of an integer connection, before its exponent."""
+    return node.largest_sum(getattr(graph.source(node), "bound", 1))
 
 
 def _current(graph: Graph, node: Population) -> Use:
     """u is wrapped once: what could leave 24 bits after that does not fit."""
     total = 0
     for connection in graph.incoming(node):
-        assert isinstance(connection, IntLinear)
+        assert isinstance(connection, IntConnection)
         total += (largest_sum(graph, connection) << 16 << connection.weight_exp + 16 >> 32) + 1
     retained = U_LIMIT * int(np.max(retention_u(node.du))) // UNITY  # type: ignore[attr-defined]
     bound = retained + (total << ACT_SHIFT)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seamount.errors import ResourceError, TargetError, UnsupportedNodeError, raise_all
-from seamount.ir import NODE_TYPES, Graph, Input, Linear, Output, Population
+from seamount.ir import NODE_TYPES, Connection, Graph, Input, Output, Population
 from seamount.limits import Limits, violations
 from seamount.program import Program
 
@@ -47,7 +47,7 @@ class Target(ABC):
         return frozenset(
             name
             for name, kind in NODE_TYPES.items()
-            if kind in (Input, Output) or (kind.stage in self.stages and issubclass(kind, (Linear, Population)))
+            if kind in (Input, Output) or (kind.stage in self.stages and issubclass(kind, (Connection, Population)))
         )
 
     def check(self, graph: Graph) -> None:

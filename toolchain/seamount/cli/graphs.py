@@ -59,7 +59,7 @@ def inspect(
     else:
         say(graph)
         neurons = sum(node.size for node in graph.populations)
-        synapses = sum(int(np.count_nonzero(node.weight)) for node in graph.connections)
+        synapses = sum(map(graph.synapses, graph.connections))
         say(f"{len(graph.populations)} populations, {neurons:,} neurons, {synapses:,} synapses")
         if uses:
             table([_use_row(use) for use in uses], title=f"limits of {target}")

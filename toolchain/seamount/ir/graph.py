@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from seamount.errors import GraphError, raise_all
-from seamount.ir.node import Connection, Input, Linear, Node, Output, Population
+from seamount.ir.node import Connection, Input, Node, Output, Population
 
 N = TypeVar("N", bound=Node)
 
@@ -96,8 +96,8 @@ class Graph:
         return self.of_type(Population)
 
     @property
-    def connections(self) -> list[Linear]:
-        return self.of_type(Linear)
+    def connections(self) -> list[Connection]:
+        return self.of_type(Connection)
 
     def source(self, connection: Connection) -> Input | Population:
         """The node whose spikes the connection carries."""
@@ -105,9 +105,13 @@ class Graph:
         assert isinstance(node, (Input, Population))
         return node
 
-    def incoming(self, population: Population) -> list[Linear]:
+    def synapses(self, connection: Connection) -> int:
+        """How many synapses a connection has on a chip, which stores those that are not zero, each for itself."""
+        return connection.count(self.source(connection).shape)
+
+    def incoming(self, population: Population) -> list[Connection]:
         """The connections that a population sums, in the order of its inputs."""
-        return [n for name in population.inputs if isinstance(n := self[name], Linear)]
+        return [n for name in population.inputs if isinstance(n := self[name], Connection)]
 
     def target(self, connection: Connection) -> Population:
         """The population that a connection feeds."""
@@ -129,9 +133,9 @@ class Graph:
         return Graph([{**self.nodes, **{n.name: n for n in nodes}}[name] for name in self.nodes], self.name)
 
     def with_weight(self, connection: str, weight: np.ndarray) -> Graph:
-        """A copy with another weight matrix, `[out, in]`, in one connection."""
+        """A copy with another weight, of the same shape, in one connection."""
         node = self[connection]
-        if not isinstance(node, Linear) or np.shape(weight) != node.weight.shape:
+        if not isinstance(node, Connection) or np.shape(weight) != node.weight.shape:
             raise GraphError(f"{connection}: cannot take a weight of shape {np.shape(weight)}.")
         return self.with_nodes(replace(node, weight=weight))
 

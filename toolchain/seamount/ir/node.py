@@ -6,13 +6,17 @@ population sums what its connections deliver. A connection that closes a loop ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from seamount.errors import GraphError
+from seamount.errors import GraphError, QuantizationError
+
+if TYPE_CHECKING:
+    from seamount.limits import Limits
 
 NODE_TYPES: dict[str, type[Node]] = {}
 """Concrete node types by name; a class joins by being defined. Files name their nodes through it."""
@@ -32,9 +36,10 @@ class Node:
     """`"float"`, `"integer"`, or None for a node that belongs to both."""
     ARRAYS: ClassVar[dict[str, type]] = {}
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__()
-        NODE_TYPES[cls.__name__] = cls
+        if not abstract:
+            NODE_TYPES[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -103,9 +108,17 @@ class Output(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Connection(Node):
-    """Delivers `f(source[t - delay])` to a population; before the sample's first step it delivers zeros."""
+    """Synapses: delivers `f(source[t - delay])`, f linear, to a population; zeros before the sample's first step.
+
+    `seamount.ir.connection` has the kinds. Whoever needs a kind's numbers asks it through the methods below.
+
+    Args:
+        weight: float64 or int64; its shape is the kind's.
+        delay: steps, 0 for feed-forward.
+    """
 
     delay: int = 0
+    weight: np.ndarray
 
     def check(self) -> None:
         if len(self.inputs) != 1:
@@ -113,41 +126,36 @@ class Connection(Node):
         if self.delay < 0:
             raise GraphError(f"{self.name}: delay {self.delay} is negative.")
 
+    def out_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of what it delivers in one step of one sample, for a source of `in_shape`.
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Linear(Connection):
-    """Float synapses: `a = weight @ s`.
+        Raises:
+            GraphError: the weight does not fit a source of that shape.
+        """
+        raise NotImplementedError
 
-    Args:
-        weight: float64 `[out, in]`.
-        delay: steps, 0 for feed-forward.
-    """
+    def apply(self, s: np.ndarray) -> np.ndarray:
+        """What it delivers: `s [B, *in_shape]` -> `a [B, *out_shape]`, exact in int64, else float64."""
+        raise NotImplementedError
 
-    weight: np.ndarray
+    def largest_sum(self, bound: int) -> int:
+        """Largest possible `|a|` of an integer connection, before its exponent, for sources of magnitude `bound`."""
+        raise NotImplementedError
 
-    stage: ClassVar[str | None] = "float"
-    ARRAYS: ClassVar[dict[str, type]] = {"weight": np.float64}
+    def synapses(self, in_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Every synapse: flat index of the neuron it reaches, flat index of what it reads, weight; each `[n]`."""
+        raise NotImplementedError
 
-    def check(self) -> None:
-        super().check()
-        if self.weight.ndim != 2:
-            raise GraphError(f"{self.name}: weight must be [out, in], got shape {self.weight.shape}.")
+    def count(self, in_shape: tuple[int, ...]) -> int:
+        """How many synapses are not zero."""
+        raise NotImplementedError
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class IntLinear(Linear):
-    """Integer synapses: `a = (weight @ s) << weight_exp`; for a negative exponent the floor of the shifted sum.
-
-    Args:
-        weight: int64 `[out, in]`.
-        weight_exp: shift of the sum (not of each weight).
-        delay: steps, 0 for feed-forward.
-    """
-
-    weight_exp: int = 0
-
-    stage: ClassVar[str | None] = "integer"
-    ARRAYS: ClassVar[dict[str, type]] = {"weight": np.int64}
+    def matrix(self, in_shape: tuple[int, ...]) -> np.ndarray:
+        """The weights as one matrix, `[out, in]` of flat indices in C order: what a target without the kind runs."""
+        rows, columns, weights = self.synapses(in_shape)
+        matrix = np.zeros((math.prod(self.out_shape(in_shape)), math.prod(in_shape)), self.weight.dtype)
+        matrix[rows, columns] = weights
+        return matrix
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,11 +163,13 @@ class Population(Node):
     """Neurons of one kind; subclasses in `seamount.neurons` give their parameters, state and step.
 
     Args:
-        shape: shape of one step of one sample; parameters broadcast to it.
+        shape: shape of one step of one sample; a parameter is one number, or one a neuron (`shape`), or broadcasts
+            to it with as many dimensions, as `(C, 1, 1)`: one a channel.
 
     Attributes:
         spiking: False for a readout, whose output is its v.
         STATE: names of the state variables, all zero when a sample begins.
+        THRESHOLDS: fields of a float population that v is compared with, or moved by: they set the integers' scale.
         step: `step(a, *state, *constants()) -> (out, *state)`, elementwise, in nothing but `+ - * << >> < <= >`.
     """
 
@@ -167,22 +177,46 @@ class Population(Node):
 
     spiking: ClassVar[bool] = True
     STATE: ClassVar[tuple[str, ...]] = ()
+    THRESHOLDS: ClassVar[tuple[str, ...]] = ()
     step: ClassVar[Callable[..., tuple]]
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state, made from the fields with the same operators as `step`."""
         raise NotImplementedError
 
+    def quantize(self, unit: np.ndarray, limits: Limits) -> Population:
+        """The integer form of a float population.
+
+        Args:
+            unit: value of one unit of a threshold mantissa, () or `shape`.
+            limits: of the target.
+
+        Raises:
+            QuantizationError: a parameter that the target cannot represent.
+        """
+        raise QuantizationError(f"{self.name}: {type(self).__name__} has no integer form.")
+
+    def dequantize(self) -> dict[str, np.ndarray]:
+        """What an integer population's numbers are worth in the float network, by the float node's field."""
+        raise NotImplementedError
+
     def check(self) -> None:
         object.__setattr__(self, "shape", _shape(self, self.shape))
         for field in self.ARRAYS:
             value = getattr(self, field)
-            if value is not None and value.shape not in ((), self.shape):
-                raise GraphError(f"{self.name}: {field} has shape {value.shape} (allowed () or {self.shape}).")
+            if value is not None and not fits(value.shape, self.shape):
+                channel = self.shape[:1] + (1,) * (len(self.shape) - 1)
+                allowed = " or ".join(map(str, dict.fromkeys([(), channel, self.shape])))
+                raise GraphError(f"{self.name}: {field} has shape {value.shape} (allowed {allowed}).")
 
     @property
     def size(self) -> int:
         return int(np.prod(self.shape))
+
+
+def fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a parameter of `shape` is one number, or has a 1 or the population's size in each dimension."""
+    return not shape or (len(shape) == len(whole) and all(n in (1, m) for n, m in zip(shape, whole, strict=True)))
 
 
 def _shape(node: Node, shape) -> tuple[int, ...]:

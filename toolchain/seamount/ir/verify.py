@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seamount.ir.node import Connection, Input, Linear, Node, Output, Population
+from seamount.errors import GraphError
+from seamount.ir.node import Connection, Input, Node, Output, Population
 
 if TYPE_CHECKING:
     from seamount.ir.graph import Graph
@@ -70,20 +71,19 @@ def _stages(graph: Graph) -> list[str]:
 def _shapes(graph: Graph) -> list[str]:
     found = []
     for node in graph:
-        if isinstance(node, Linear):
-            source = graph.nodes[node.inputs[0]]
-            size = getattr(source, "shape", ())
-            if len(size) != 1 or node.weight.shape[1] != size[0]:
-                found.append(
-                    f"{node.name}: weight [out, in] = {list(node.weight.shape)} reads {source.name} of shape {size}."
-                )
-        elif isinstance(node, Population):
-            for name in node.inputs:
-                connection = graph.nodes[name]
-                if isinstance(connection, Linear) and (connection.weight.shape[0],) != node.shape:
-                    found.append(
-                        f"{node.name}: has shape {node.shape}, but {name} delivers {connection.weight.shape[0]} values."
-                    )
+        for connection in (graph.nodes[name] for name in node.inputs if isinstance(node, Population)):
+            assert isinstance(node, Population)
+            assert isinstance(connection, Connection)
+            source = graph.nodes[connection.inputs[0]]
+            assert isinstance(source, (Input, Population))
+            try:
+                shape = connection.out_shape(source.shape)
+            except GraphError as error:
+                found.append(f"{error} It reads {source.name}.")
+                continue
+            # A vector is any shape of that size in C order.
+            if shape != node.shape and shape != (node.size,):
+                found.append(f"{node.name}: has shape {node.shape}, but {connection.name} delivers {shape}.")
     return found
 
 

@@ -69,8 +69,8 @@ def connection_rows(graph: Graph) -> list[dict[str, object]]:
             "connection": node.name,
             "from": graph.source(node).name,
             "to": graph.target(node).name,
-            "[out, in]": str(list(node.weight.shape)),
-            "synapses": int(np.count_nonzero(node.weight)),
+            "weight": str(list(node.weight.shape)),
+            "synapses": graph.synapses(node),
             "delay": node.delay,
         }
         for node in graph.connections
@@ -81,7 +81,7 @@ def _facts(graph: Graph, result: Result | None) -> dict[str, object]:
     facts: dict[str, object] = {
         "populations": len(graph.populations),
         "neurons": sum(node.size for node in graph.populations),
-        "synapses": sum(int(np.count_nonzero(node.weight)) for node in graph.connections),
+        "synapses": sum(map(graph.synapses, graph.connections)),
     }
     if result is not None:
         steps, batch = result.output.shape[:2]

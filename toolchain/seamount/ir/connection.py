@@ -1,0 +1,212 @@
+r"""The kinds of connections, each one linear operator in a float and an integer form.
+
+Weights are `[out, ...]`. An integer connection shifts its sum, and not each weight, by its exponent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from seamount.errors import GraphError
+from seamount.fixed_point import shift
+from seamount.ir.node import Connection
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear(Connection):
+    """Float synapses, all to all: `a = weight @ s`, s and a in C order, so that flattening needs no node.
+
+    Args:
+        weight: float64 `[out, in]`.
+        delay: steps, 0 for feed-forward.
+    """
+
+    stage: ClassVar[str | None] = "float"
+    ARRAYS: ClassVar[dict[str, type]] = {"weight": np.float64}
+
+    def check(self) -> None:
+        super().check()
+        if self.weight.ndim != 2:
+            raise GraphError(f"{self.name}: weight must be [out, in], got shape {self.weight.shape}.")
+
+    def out_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.weight.shape[1] != math.prod(in_shape):
+            raise GraphError(f"{self.name}: weight [out, in] = {list(self.weight.shape)} reads {_values(in_shape)}.")
+        return self.weight.shape[:1]
+
+    def apply(self, s: np.ndarray) -> np.ndarray:
+        return s.reshape(len(s), -1) @ self.weight.T
+
+    def largest_sum(self, bound: int) -> int:
+        return int(np.abs(self.weight).sum(axis=1).max()) * bound
+
+    def synapses(self, in_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self.out_shape(in_shape)
+        rows, columns = (i.ravel() for i in np.indices(self.weight.shape))
+        return rows, columns, self.weight.ravel()
+
+    def matrix(self, in_shape: tuple[int, ...]) -> np.ndarray:
+        self.out_shape(in_shape)
+        return self.weight
+
+    def count(self, in_shape: tuple[int, ...]) -> int:
+        return int(np.count_nonzero(self.weight))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conv(Connection):
+    r"""Float convolution in one or two dimensions, by the rank of the weight, as PyTorch's:
+
+        a[o, y] = sum over i, k of weight[o, i, k] s[group of o, i, stride y + dilation k - padding]
+
+    where s outside of its shape is zero.
+
+    Args:
+        weight: float64 `[out, in / groups, *kernel]`.
+        stride, dilation, padding: one number a dimension, or one for all.
+        groups: parts into which channels in and out are split; output channels read their own part only.
+        delay: steps, 0 for feed-forward.
+    """
+
+    stride: tuple[int, ...] = (1,)
+    padding: tuple[int, ...] = (0,)
+    dilation: tuple[int, ...] = (1,)
+    groups: int = 1
+
+    stage: ClassVar[str | None] = "float"
+    ARRAYS: ClassVar[dict[str, type]] = {"weight": np.float64}
+
+    def check(self) -> None:
+        super().check()
+        dims = self.weight.ndim - 2
+        if dims not in (1, 2):
+            raise GraphError(
+                f"{self.name}: weight must be [out, in, kernel] or [out, in, height, width], got {self.weight.shape}."
+            )
+        if 0 in self.weight.shape:
+            raise GraphError(f"{self.name}: weight of shape {self.weight.shape} is empty.")
+        for field in ("stride", "padding", "dilation"):
+            object.__setattr__(self, field, _per_dimension(self, field, dims, least=field != "padding"))
+        for k, d, p in zip(self.kernel, self.dilation, self.padding, strict=True):
+            if p > d * (k - 1):
+                raise GraphError(
+                    f"{self.name}: padding (used {p}, limit {d * (k - 1)} for a kernel of {k}). "
+                    "Hint: beyond it the sum is always zero."
+                )
+        if self.groups < 1 or self.weight.shape[0] % self.groups:
+            raise GraphError(f"{self.name}: {self.weight.shape[0]} channels do not split into {self.groups} groups.")
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return self.weight.shape[2:]
+
+    def out_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        channels = self.weight.shape[1] * self.groups
+        if len(in_shape) != len(self.kernel) + 1 or in_shape[0] != channels:
+            wanted = ", ".join([str(channels), *["length"] * (len(self.kernel) == 1), *self._plane()])
+            raise GraphError(f"{self.name}: reads {_values(in_shape)} (allowed ({wanted})).")
+        shape = [self.weight.shape[0]]
+        for n, k, s, p, d in zip(in_shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True):
+            span = d * (k - 1) + 1
+            if n + 2 * p < span:
+                raise GraphError(f"{self.name}: a kernel that spans {span} (limit {n + 2 * p}, its input of {in_shape}"
+                                 f"{' with padding' * (p > 0)}).")  # fmt: skip
+            shape.append((n + 2 * p - span) // s + 1)
+        return tuple(shape)
+
+    def _plane(self) -> list[str]:
+        return ["height", "width"] if len(self.kernel) == 2 else []
+
+    def apply(self, s: np.ndarray) -> np.ndarray:
+        shape = self.out_shape(s.shape[1:])
+        w = self.weight.reshape(self.groups, shape[0] // self.groups, -1)
+        a = w @ self.patches(s).swapaxes(-1, -2)
+        return a.reshape(len(s), *shape)
+
+    def patches(self, s: np.ndarray) -> np.ndarray:
+        """What each output position sees: `[B, *in_shape]` -> `[B, groups, positions, in / groups * kernel]`."""
+        dims = len(self.kernel)
+        shape = self.out_shape(s.shape[1:])
+        s = np.pad(s, [(0, 0), (0, 0), *((p, p) for p in self.padding)])
+        span = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
+        axes = tuple(range(2, 2 + dims))
+        windows = np.lib.stride_tricks.sliding_window_view(s, span, axis=axes)  # type: ignore[call-overload]
+        steps = (*self.stride, *self.dilation)
+        windows = windows[(..., *(slice(None, None, n) for n in steps))]  # [B, C, *out, *kernel]
+        grouped = windows.reshape(len(s), self.groups, -1, *windows.shape[2:])
+        grouped = np.moveaxis(grouped, 2, 2 + dims)  # [B, groups, *out, C / groups, *kernel]
+        return grouped.reshape(len(s), self.groups, math.prod(shape[1:]), -1)
+
+    def largest_sum(self, bound: int) -> int:
+        return int(np.abs(self.weight).reshape(len(self.weight), -1).sum(axis=1).max()) * bound
+
+    def synapses(self, in_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        shape = self.out_shape(in_shape)
+        positions, taps = math.prod(shape[1:]), math.prod(self.weight.shape[1:])
+        sources = np.arange(1, math.prod(in_shape) + 1).reshape(1, *in_shape)  # 0 is what padding reads
+        reads = np.repeat(self.patches(sources)[0], shape[0] // self.groups, axis=0)  # [out, positions, taps]
+        rows = np.broadcast_to(np.arange(shape[0] * positions).reshape(shape[0], positions, 1), reads.shape)
+        weights = np.broadcast_to(self.weight.reshape(shape[0], 1, taps), reads.shape)
+        real = reads > 0
+        return rows[real], reads[real] - 1, weights[real]
+
+    def count(self, in_shape: tuple[int, ...]) -> int:
+        each = replace(self, weight=self.weight != 0)
+        return int(Conv.apply(each, np.ones((1, *in_shape), self.weight.dtype)).sum())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntConnection(Connection, abstract=True):
+    """What integer connections share: `a = f(s) << weight_exp`; for a negative exponent the floor of the shifted sum.
+
+    Args:
+        weight: int64.
+        weight_exp: shift of the sum (not of each weight).
+    """
+
+    weight_exp: int = 0
+
+    stage: ClassVar[str | None] = "integer"
+    ARRAYS: ClassVar[dict[str, type]] = {"weight": np.int64}
+
+    def apply(self, s: np.ndarray) -> np.ndarray:
+        return shift(super().apply(s), self.weight_exp)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntLinear(IntConnection, Linear):
+    """Integer synapses: `a = (weight @ s) << weight_exp`; for a negative exponent the floor of the shifted sum.
+
+    Args:
+        weight: int64 `[out, in]`.
+        weight_exp: shift of the sum (not of each weight).
+        delay: steps, 0 for feed-forward.
+    """
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntConv(IntConnection, Conv):
+    """Integer convolution: the sum of Conv, `<< weight_exp`; for a negative exponent the floor of the shifted sum.
+
+    Args:
+        weight: int64 `[out, in / groups, *kernel]`.
+        weight_exp: shift of the sum (not of each weight).
+        others: as for Conv.
+    """
+
+
+def _per_dimension(node: Conv, field: str, dims: int, least: int) -> tuple[int, ...]:
+    value = getattr(node, field)
+    values = tuple(int(n) for n in (value if isinstance(value, (tuple, list)) else (value,)))
+    values = values * dims if len(values) == 1 else values
+    if len(values) != dims or min(values) < least:
+        raise GraphError(f"{node.name}: {field} = {value} (allowed {dims} numbers of at least {int(least)}).")
+    return values
+
+
+def _values(shape: tuple[int, ...]) -> str:
+    return f"a source of shape {shape}"

@@ -1,0 +1,211 @@
+r"""Connections over `[T, B, ...]`: torch's own, with time folded into the batch, and what folds into their weights.
+
+`nn.Linear` acts on the last dimension and needs no counterpart here. All others see each step of each sample alone, so
+that a sequence is equal to the loop of its steps.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seamount.errors import SeamountError
+
+
+def each_step(function: Any, x: Tensor, dims: int) -> Tensor:
+    """Call a function of `[B, *dims]` on `[T, B, *dims]`, or on `[B, *dims]` as it is."""
+    if x.ndim == dims + 1:
+        return function(x)
+    if x.ndim != dims + 2:
+        raise SeamountError(f"input has shape {list(x.shape)} (allowed [T, B, ...] with {dims} dimensions after them).")
+    return function(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class Conv1d(nn.Conv1d):
+    """`nn.Conv1d` over `[T, B, C, L]`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return each_step(super().forward, input, 2)
+
+
+class Conv2d(nn.Conv2d):
+    """`nn.Conv2d` over `[T, B, C, H, W]`.
+
+    Example:
+        >>> import torch, seamount as sm
+        >>> sm.nn.Conv2d(2, 8, 3, padding=1)(torch.zeros(5, 1, 2, 6, 6)).shape
+        torch.Size([5, 1, 8, 6, 6])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return each_step(super().forward, input, 3)
+
+
+class Flatten(nn.Flatten):
+    """`[T, B, ...]` -> `[T, B, N]`, in C order; in graphs it needs no node."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
+class SumPool2d(nn.Module):
+    """Sums of spikes over windows of `[T, B, C, H, W]`; without neurons, so that it folds into a connection's weight.
+
+    Args:
+        kernel_size: of the window, one number or (height, width).
+        stride: from window to window; default the kernel size.
+    """
+
+    mean = False
+
+    def __init__(self, kernel_size: int | tuple[int, int], stride: int | tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.kernel_size = _pair(kernel_size)
+        self.stride = self.kernel_size if stride is None else _pair(stride)
+        if min(*self.kernel_size, *self.stride) < 1:
+            raise SeamountError(
+                f"{type(self).__name__}: kernel {self.kernel_size}, stride {self.stride} (allowed 1 or more)."
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[T, B, C, H, W]` -> `[T, B, C, H', W']`; sums of whole numbers are whole numbers."""
+        x = x if x.is_floating_point() else x.float()
+        divisor = math.prod(self.kernel_size) if self.mean else 1
+        return each_step(
+            lambda s: functional.avg_pool2d(s, self.kernel_size, self.stride, divisor_override=divisor), x, 3
+        )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}"
+
+
+class AvgPool2d(SumPool2d):
+    """Means of spikes over windows, in all else as SumPool2d."""
+
+    mean = True
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """`nn.BatchNorm1d` of a connection's output `[T, B, N]`, with statistics over time and batch.
+
+    It folds into the connection with the statistics that it has in evaluation.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return each_step(super().forward, input, 1)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """`nn.BatchNorm2d` of `[T, B, C, H, W]`, in all else as BatchNorm1d."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return each_step(super().forward, input, 3)
+
+
+def standardized(weight: Tensor, gain: Tensor, eps: float) -> Tensor:
+    r"""Scaled weight standardisation: `W^[i] = gain[i] (W[i] - mean_i) / (sigma_i sqrt(N))`, N inputs a neuron.
+
+    Args:
+        weight: `[out, ...]`.
+        gain: `[out]`.
+        eps: least `sigma^2 N`.
+
+    Source: Xiao et al. 2022 (OTTT), section 4.4.
+    """
+    flat = weight.flatten(1)
+    variance, mean = torch.var_mean(flat, 1, keepdim=True)
+    scale = torch.rsqrt((variance * flat.shape[1]).clamp(min=eps)) * gain[:, None]
+    return ((flat - mean) * scale).view_as(weight)
+
+
+class _Standardized(nn.Module):
+    """What WSLinear and WSConv2d add to their layers: a trained gain per output, in the place of a norm over time."""
+
+    weight: Tensor
+    gain: nn.Parameter
+    eps: float
+
+    def _standardize(self, gain: float, eps: float) -> None:
+        self.gain = nn.Parameter(torch.full((self.weight.shape[0],), float(gain)))
+        self.eps = eps
+
+    def effective_weight(self) -> Tensor:
+        """The standardised weight, which is what graphs get."""
+        return standardized(self.weight, self.gain, self.eps)
+
+
+class WSLinear(_Standardized, nn.Linear):
+    """`nn.Linear` with scaled weight standardisation.
+
+    Args:
+        in_features, out_features, bias: those of `nn.Linear`.
+        gain: first value of the trained gain of each output.
+        eps: least variance of a neuron's weights times their number.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, gain: float = 1.0, eps: float = 1e-4
+    ) -> None:
+        nn.Linear.__init__(self, in_features, out_features, bias)
+        self._standardize(gain, eps)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return functional.linear(input, self.effective_weight(), self.bias)
+
+
+class WSConv2d(_Standardized, nn.Conv2d):
+    """Conv2d over `[T, B, C, H, W]` with scaled weight standardisation; `gain`, `eps` as in WSLinear.
+
+    Example:
+        >>> import torch, seamount as sm
+        >>> conv = sm.nn.WSConv2d(2, 8, 3, bias=False)
+        >>> bool(conv.effective_weight().sum((1, 2, 3)).abs().max() < 1e-5)
+        True
+    """
+
+    def __init__(self, *args: Any, gain: float = 1.0, eps: float = 1e-4, **options: Any) -> None:
+        nn.Conv2d.__init__(self, *args, **options)
+        self._standardize(gain, eps)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return each_step(lambda s: self._conv_forward(s, self.effective_weight(), self.bias), input, 3)
+
+
+class Delayed(nn.Module):
+    """A connection whose spikes arrive `steps` later, and zeros before: a synaptic delay.
+
+    Args:
+        connection: nn.Linear or a convolution.
+        steps: 0..62 on the built-in targets.
+
+    Example:
+        >>> import torch, seamount as sm
+        >>> sm.nn.Delayed(torch.nn.Identity(), 2)(torch.arange(1.0, 5).reshape(4, 1, 1)).flatten()
+        tensor([0., 0., 1., 2.])
+    """
+
+    def __init__(self, connection: nn.Module, steps: int) -> None:
+        super().__init__()
+        if steps < 0:
+            raise SeamountError(f"Delayed: steps = {steps} (allowed 0 or more).")
+        self.connection, self.steps = connection, steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes `[T, B, ...]` -> synaptic input `[T, B, ...]`; a bias does not wait."""
+        return self.connection(torch.cat([torch.zeros_like(x[: self.steps]), x[: max(0, len(x) - self.steps)]]))
+
+    def extra_repr(self) -> str:
+        return f"steps={self.steps}"
+
+
+POOLS = (SumPool2d,)
+NORMS = (BatchNorm1d, BatchNorm2d, nn.BatchNorm1d, nn.BatchNorm2d)
+SYNAPSES = (nn.Linear, nn.Conv1d, nn.Conv2d)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
