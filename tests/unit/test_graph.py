@@ -60,7 +60,7 @@ def replace_in(*nodes):
         (lambda: IntLinear(name="fc", inputs=["input"], weight=[[0.5]]), "fc: weight must hold whole numbers"),
         (lambda: Linear(name="fc", inputs=["input"], weight=[[np.nan]]), "fc: weight holds 1 NaN or infinite of 1"),
         (lambda: IntCubaLIF(name="l", inputs=["a"], shape=(2,), du=0, dv=0, vth=[1, 2, 3]), r"vth has shape \(3,\)"),
-        (lambda: LIF(name="l", inputs=["a"], shape=(2,), beta=1.5, vth=1.0), r"l: beta = 1.5..1.5 \(allowed 0..1\)"),
+        (lambda: LIF(name="l", inputs=["a"], shape=(2,), beta=1.5, vth=1.0), r"l: beta = 1.5 \(allowed 0..1\)"),
         (lambda: Input(name="x", shape=(2,), kind="analog"), "kind 'analog' is unknown"),
         (lambda: Input(name="x", shape=(2,), bound=3), "bound 3 for kind 'spike'"),
         (lambda: Input(name="x", shape=()), "must have at least one positive dimension"),

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from seamount import neurons
-from seamount.errors import LoweringError, UnsupportedNodeError
+from seamount.errors import LoweringError
 from seamount.ir import Graph, Input, IntLinear, Linear, Node, Output, Population
-from seamount.nn.neuron import LI, CubaLIF, Neuron
+from seamount.nn.neuron import Neuron
 from seamount.topology import INPUT, OUTPUT, Cell, Wire, trace
 
 if TYPE_CHECKING:
@@ -75,24 +74,13 @@ def _connection(net: nn.Module, wire: Wire) -> Linear:
 def _population(net: nn.Module, cell: Cell) -> Population:
     neuron = net.get_submodule(cell.module)
     inputs = tuple(wire.name for wire in cell.wires)
-    if hasattr(neuron, "node"):
-        return cast("QuantPopulation", neuron).node(inputs)
-    linears = [cast(nn.Linear, net.get_submodule(wire.name)) for wire in cell.wires]
+    if hasattr(neuron, "integer_node"):
+        return cast("QuantPopulation", neuron).integer_node(inputs)
     assert isinstance(neuron, Neuron)
-    common = {
-        "name": cell.name,
-        "inputs": inputs,
-        "shape": (linears[0].out_features,),
-        "alpha": _numpy(neuron.alpha),
-        "beta": _numpy(neuron.beta),
-        "bias": sum((_numpy(c.bias) for c in linears if c.bias is not None), _numpy(neuron.bias)),
-    }
-    if isinstance(neuron, LI):
-        return neurons.LI(**common)
-    if isinstance(neuron, CubaLIF):
-        kind = neurons.CubaLIF if bool((neuron.alpha > 0).any()) else neurons.LIF
-        return kind(**common, vth=_numpy(neuron.vth), reset=neuron.reset, reset_by=_numpy(neuron.removed))
-    raise UnsupportedNodeError(f"{cell.module}: {type(neuron).__name__} has no counterpart in the graph.")
+    linears = [cast(nn.Linear, net.get_submodule(wire.name)) for wire in cell.wires]
+    biases = [_numpy(c.bias) for c in linears if c.bias is not None]
+    changed = {"bias": sum(biases, _numpy(cast(torch.Tensor, neuron.bias)))} if biases else {}
+    return neuron.node(cell.name, inputs, (linears[0].out_features,), **changed)
 
 
 def _numpy(value: torch.Tensor) -> np.ndarray:

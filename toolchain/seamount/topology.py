@@ -1,18 +1,20 @@
 """What a torch network computes, seen as populations and connections.
 
-`torch.fx` traces the network with neurons and `nn.Linear` as leaves; quantizing and lowering both read the result.
+`torch.fx` traces the network with neurons and connections as leaves; quantizing and lowering both read the result.
 """
 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import fx, nn
 from torch.fx.proxy import TraceError
 
 from seamount.errors import LoweringError, UnsupportedNodeError
+from seamount.nn.connection import NORMS, POOLS, SYNAPSES, Delayed, Flatten
 from seamount.nn.neuron import Neuron, Recurrent
 
 IDENTITIES = (nn.Identity, nn.Dropout)
@@ -21,11 +23,25 @@ IDENTITIES = (nn.Identity, nn.Dropout)
 
 @dataclass
 class Wire:
-    """A connection: its dotted module name, the population (or `"input"`) it reads, its delay."""
+    """A connection: its dotted module name, the population (or `"input"`) it reads, its delay, and what folds into it.
+
+    `before` and `after` are the names of pools between source and connection, and of pools and norms between
+    connection and population, in the order of the signal. A pool may itself be the connection.
+    """
 
     name: str
     source: str
     delay: int = 0
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """What a population (or `"input"`) sends, through some pools."""
+
+    source: str
+    pools: tuple[str, ...] = ()
 
 
 @dataclass
@@ -45,21 +61,27 @@ class Topology:
     output: str
 
 
+LEAVES = (Neuron, Recurrent, Delayed, Flatten, *SYNAPSES, *POOLS, *NORMS)
+ALLOWED = (
+    "nn.Linear, convolutions, pools, norms and neurons of sm.nn, sm.nn.Delayed, sm.nn.Flatten, additions of synaptic "
+    "inputs, nn.Dropout, nn.Identity"
+)
+
 INPUT = "input"
 OUTPUT = "output"
 
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (Neuron, Recurrent, nn.Linear)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, LEAVES) or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(net: nn.Module) -> Topology:
     """Read the structure of a network.
 
     Args:
-        net: its forward takes `[T, B, N]` and is made of `nn.Linear`, the neurons of `sm.nn`, `sm.nn.Recurrent`,
-            additions of synaptic inputs, dropout and identities.
+        net: its forward takes `[T, B, ...]` and is made of `nn.Linear`, the connections, pools, norms and neurons of
+            `sm.nn`, additions of synaptic inputs, dropout and identities.
 
     Raises:
         UnsupportedNodeError: a module or function that has no counterpart, by name.
@@ -86,19 +108,20 @@ class _Reader:
     def __init__(self, net: nn.Module) -> None:
         self.net = net
         self.cells: list[Cell] = []
-        self.meaning: dict[fx.Node, str | list[Wire]] = {}
+        self.meaning: dict[fx.Node, Spikes | list[Wire]] = {}
         self.output: str | None = None
         self.called: set[str] = set()
 
     def read(self, node: fx.Node) -> None:
         if node.op == "placeholder":
-            if INPUT in self.meaning.values():
+            if Spikes(INPUT) in self.meaning.values():
                 raise LoweringError(f"{node.name}: the network has a second input (allowed 1).")
-            self.meaning[node] = INPUT
+            self.meaning[node] = Spikes(INPUT)
         elif node.op == "output":
-            self.output = self._spikes(node, node.args[0])
-            if self.output == INPUT:
-                self.output = None
+            out = self._spikes(node, node.args[0])
+            if out.pools:
+                raise LoweringError(f"{out.pools[-1]}: ends the network. Hint: end it with a neuron.")
+            self.output = None if out.source == INPUT else out.source
         elif node.op == "call_module":
             self.meaning[node] = self._module(node, str(node.target))
         elif node.op == "call_function" and node.target in (operator.add, torch.add):
@@ -107,46 +130,77 @@ class _Reader:
             raise UnsupportedNodeError(f"{node.target}: a tensor used outside a module cannot be lowered.")
         else:
             what = getattr(node.target, "__name__", node.target)
-            raise UnsupportedNodeError(
-                f"{node.name}: {what} cannot be lowered (allowed: nn.Linear, the neurons of sm.nn, additions of "
-                "synaptic inputs, nn.Dropout, nn.Identity)."
-            )
+            raise UnsupportedNodeError(f"{node.name}: {what} cannot be lowered (allowed: {ALLOWED}).")
 
-    def _module(self, node: fx.Node, name: str) -> str | list[Wire]:
+    def _module(self, node: fx.Node, name: str) -> Spikes | list[Wire]:
         module = self.net.get_submodule(name)
         if isinstance(module, IDENTITIES):
             return self.meaning[node.args[0]]  # type: ignore[index]
         if name in self.called:
             raise UnsupportedNodeError(f"{name}: is called twice; give each call a module of its own.")
         self.called.add(name)
-        if isinstance(module, nn.Linear):
-            return [Wire(name, self._spikes(node, node.args[0]))]
+        if isinstance(module, nn.Flatten):
+            return self._flatten(node, name, module)
+        if isinstance(module, SYNAPSES):
+            spikes = self._spikes(node, node.args[0])
+            return [Wire(name, spikes.source, before=spikes.pools)]
+        if isinstance(module, Delayed):
+            if not isinstance(module.connection, SYNAPSES):
+                raise UnsupportedNodeError(f"{name}: Delayed takes an nn.Linear or a convolution of sm.nn.")
+            spikes = self._spikes(node, node.args[0])
+            return [Wire(f"{name}.connection", spikes.source, module.steps, spikes.pools)]
+        if isinstance(module, POOLS):
+            return self._pool(node, name)
+        if isinstance(module, NORMS):
+            wires = self._input(node, node.args[0])
+            if len(wires) != 1:
+                raise UnsupportedNodeError(f"{name}: folds into one connection, but reads a sum of {len(wires)}.")
+            return [replace(w, after=(*w.after, name)) for w in wires]
         if isinstance(module, Neuron):
             return self._cell(Cell(name, name, self._input(node, node.args[0])))
         if isinstance(module, Recurrent):
-            if not isinstance(module.neuron, Neuron) or not isinstance(module.connection, nn.Linear):
-                raise UnsupportedNodeError(f"{name}: Recurrent takes a neuron of sm.nn and an nn.Linear.")
+            if not isinstance(module.neuron, Neuron) or not isinstance(module.connection, SYNAPSES):
+                raise UnsupportedNodeError(
+                    f"{name}: Recurrent takes a neuron of sm.nn and an nn.Linear or a convolution."
+                )
             loop = Wire(f"{name}.connection", name, delay=1)
             return self._cell(Cell(name, f"{name}.neuron", [*self._input(node, node.args[0]), loop]))
-        raise UnsupportedNodeError(
-            f"{name}: {type(module).__name__} cannot be lowered (allowed: nn.Linear, the neurons of sm.nn, "
-            "nn.Dropout, nn.Identity)."
-        )
+        raise UnsupportedNodeError(f"{name}: {type(module).__name__} cannot be lowered (allowed: {ALLOWED}).")
 
-    def _cell(self, cell: Cell) -> str:
-        neuron = self.net.get_submodule(cell.module)
-        biased = [w.name for w in cell.wires if self.net.get_submodule(w.name).bias is not None]
-        if biased and bool((neuron.alpha > 0).any()):  # type: ignore[operator]
+    def _flatten(self, node: fx.Node, name: str, module: nn.Flatten) -> Spikes:
+        if (module.start_dim, module.end_dim) != (2, -1):
+            raise UnsupportedNodeError(
+                f"{name}: flattens dimensions {module.start_dim}..{module.end_dim} (allowed 2..-1, all but time and "
+                "batch). Hint: sm.nn.Flatten()."
+            )
+        return self._spikes(node, node.args[0])
+
+    def _pool(self, node: fx.Node, name: str) -> Spikes | list[Wire]:
+        """Part of the connection before it, or of the one that will read it."""
+        meaning = self.meaning.get(node.args[0])  # type: ignore[arg-type]
+        if isinstance(meaning, Spikes):
+            return Spikes(meaning.source, (*meaning.pools, name))
+        return [replace(w, after=(*w.after, name)) for w in self._input(node, node.args[0])]
+
+    def _cell(self, cell: Cell) -> Spikes:
+        neuron = cast(Neuron, self.net.get_submodule(cell.module))
+        biased = [w.name for w in cell.wires if self._is_biased(w)]
+        if biased and bool((torch.as_tensor(neuron.fields().get("alpha", 0)) > 0).any()):
             raise UnsupportedNodeError(
                 f"{biased[0]}: its bias would pass through the current of {cell.name}, which the chip cannot do. "
                 "Hint: use nn.Linear(bias=False) and give the neuron bias=torch.zeros(N)."
             )
         self.cells.append(cell)
-        return cell.name
+        return Spikes(cell.name)
 
-    def _spikes(self, node: fx.Node, arg) -> str:
+    def _is_biased(self, wire: Wire) -> bool:
+        if any(isinstance(self.net.get_submodule(name), NORMS) for name in wire.after):
+            return True
+        return getattr(self.net.get_submodule(wire.name), "bias", None) is not None
+
+    def _spikes(self, node: fx.Node, arg) -> Spikes:
         meaning = self.meaning.get(arg)
-        if not isinstance(meaning, str):
+        if not isinstance(meaning, Spikes):
             what = "reads" if node.op != "output" else "returns"
             raise LoweringError(
                 f"{node.target}: {what} synaptic input, not the spikes of one population. "
@@ -156,6 +210,8 @@ class _Reader:
 
     def _input(self, node: fx.Node, arg) -> list[Wire]:
         meaning = self.meaning.get(arg)
+        if isinstance(meaning, Spikes) and meaning.pools:
+            return [Wire(meaning.pools[-1], meaning.source, before=meaning.pools[:-1])]
         if not isinstance(meaning, list):
             raise LoweringError(
                 f"{node.target}: reads spikes, not the output of a connection. "

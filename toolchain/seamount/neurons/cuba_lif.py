@@ -20,7 +20,7 @@ torch forward pass, the emulator's kernel and the exported ONNX functions are ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numba.extending import register_jitable
@@ -28,6 +28,10 @@ from numba.extending import register_jitable
 from seamount.errors import GraphError
 from seamount.fixed_point import ACT_SHIFT, UNITY, clip, decay, wrap
 from seamount.ir.node import Population
+from seamount.neurons.quantize import bias, kappa, loss_u, loss_v, whole
+
+if TYPE_CHECKING:
+    from seamount.limits import Limits
 
 RESETS = ("zero", "subtract", "none")
 
@@ -123,6 +127,7 @@ class CubaLIF(Population):
     stage: ClassVar[str | None] = "float"
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("alpha", "beta", "vth", "bias", "reset_by"), np.float64)
+    THRESHOLDS: ClassVar[tuple[str, ...]] = ("vth", "reset_by")
     step = staticmethod(float_step)
 
     def check(self) -> None:
@@ -135,6 +140,24 @@ class CubaLIF(Population):
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         return (self.alpha, self.beta, self.bias, self.vth, *reset_constants(self.reset, self.reset_by, 1.0))
+
+    def quantize(self, unit: np.ndarray, limits: Limits) -> IntCubaLIF:
+        """The integers of this population: `vth = round(vth / unit)`, `reset_by = round(reset_by / kappa)`.
+
+        Where `reset_by` is vth, it is `vth << 6`, so that both round alike.
+
+        Raises:
+            QuantizationError: a threshold, bias or reset that the target cannot represent.
+        """
+        mantissa = whole(self.name, "vth", self.vth, unit, limits.vth[1])
+        reset_by = None
+        if self.reset == "subtract" and not np.array_equal(self.reset_by, self.vth):  # type: ignore[arg-type]
+            reset_by = whole(self.name, "reset_by", self.reset_by, kappa(unit), limits.vth[1] << ACT_SHIFT)  # type: ignore[arg-type]
+        return IntCubaLIF(
+            name=self.name, inputs=self.inputs, shape=self.shape, scale=kappa(unit), reset=self.reset,
+            du=loss_u(self.alpha, limits), dv=loss_v(self.beta, limits), vth=mantissa, reset_by=reset_by,
+            **bias(self.name, self.bias, unit, limits),
+        )  # type: ignore[arg-type]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -180,6 +203,17 @@ class IntCubaLIF(Population):
         """`bias_mant << bias_exp`, in units of v."""
         return self.bias_mant << self.bias_exp
 
+    def dequantize(self) -> dict[str, np.ndarray]:
+        """What the integers are worth in the float network: the fields of CubaLIF, float64."""
+        assert self.scale is not None
+        return {
+            "alpha": retention_u(self.du) / UNITY,
+            "beta": retention_v(self.dv) / UNITY,
+            "bias": self.bias * self.scale,
+            "vth": (self.vth << ACT_SHIFT) * self.scale,
+            "reset_by": np.asarray(self.reset_by) * self.scale,
+        }
+
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         vth = self.vth << ACT_SHIFT
@@ -197,7 +231,8 @@ def check_retention(node) -> None:
     for field in ("alpha", "beta"):
         value = getattr(node, field)
         if value.min() < 0 or value.max() > 1:
-            raise GraphError(f"{node.name}: {field} = {value.min():g}..{value.max():g} (allowed 0..1).")
+            used = f"{value.min():g}" if value.min() == value.max() else f"{value.min():g}..{value.max():g}"
+            raise GraphError(f"{node.name}: {field} = {used} (allowed 0..1).")
 
 
 def reset_constants(reset: str, reset_by, one):

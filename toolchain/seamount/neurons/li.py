@@ -6,13 +6,18 @@ Float and integer steps are those of CuBa-LIF without the threshold, so there is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numba.extending import register_jitable
 
+from seamount.fixed_point import UNITY
 from seamount.ir.node import Population
 from seamount.neurons.cuba_lif import check_retention, float_integrate, int_integrate, retention_u, retention_v
+from seamount.neurons.quantize import bias, kappa, loss_u, loss_v
+
+if TYPE_CHECKING:
+    from seamount.limits import Limits
 
 
 @register_jitable
@@ -51,6 +56,17 @@ class LI(Population):
         """What `step` takes after the state."""
         return (self.alpha, self.beta, self.bias)
 
+    def quantize(self, unit: np.ndarray, limits: Limits) -> IntLI:
+        """The integers of this population; as CubaLIF without a threshold.
+
+        Raises:
+            QuantizationError: a bias that the target cannot represent.
+        """
+        return IntLI(
+            name=self.name, inputs=self.inputs, shape=self.shape, scale=kappa(unit),
+            du=loss_u(self.alpha, limits), dv=loss_v(self.beta, limits), **bias(self.name, self.bias, unit, limits),
+        )  # type: ignore[arg-type]  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class IntLI(Population):
@@ -75,6 +91,15 @@ class IntLI(Population):
     def bias(self) -> np.ndarray:
         """`bias_mant << bias_exp`, in units of v."""
         return self.bias_mant << self.bias_exp
+
+    def dequantize(self) -> dict[str, np.ndarray]:
+        """What the integers are worth in the float network: the fields of LI, float64."""
+        assert self.scale is not None
+        return {
+            "alpha": retention_u(self.du) / UNITY,
+            "beta": retention_v(self.dv) / UNITY,
+            "bias": self.bias * self.scale,
+        }
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""

@@ -1,13 +1,13 @@
-"""Populations through time on the CPU: one pass over memory forward, one backward.
+"""A population through time, forward and backward: for CPU tensors one pass over memory, for others a loop of tensors.
 
-The forward kernels are compiled from the neuron's own functions (`seamount.neurons`), the backward kernel is the
-recursion of `seamount.nn.sequence`; both give what the loops there give, bit for bit. A batch is shared out to threads
-in parts, which end with the call.
+Both run the same written-out step (`trace.py`). A batch is shared out to threads in parts, which end with the call.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,116 +16,232 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from seamount.neurons.cuba_lif import fire, float_integrate, int_integrate
+from seamount.nn import trace
+from seamount.nn.surrogate import Surrogate
+from seamount.nn.trace import Value
 
 SHARE = 1 << 17
 """Values of `[T, B, N]` that are worth a thread of their own."""
+FUSED = 1 << 14
+"""Values of `[T, B, N]` from which a kernel is worth its compilation, about a second, once in a process."""
 
 
-def forward(a: Tensor, u: Tensor, v: Tensor, constants: list[Tensor], chip: bool, keep_v: bool, keep_u: bool):
-    """Run a population; what `sequence.loop_forward` does.
-
-    Args:
-        a: float `[T, B, N]`.
-        u, v: state, `[B, N]` in the dtype of a.
-        constants: of the step, each `[N]`: of a's dtype, or int64 for `chip`.
-        chip: the chip's integers.
-        keep_v, keep_u: return v after the reset and u before each step, `[T, B, N]`; else empty.
-
-    Returns:
-        `(spikes, v before the reset, v after it, u before each step, u, v)`.
-    """
-    u, v = u.clone(), v.clone()
-    out, before = torch.empty_like(a), torch.empty_like(a)
-    after, currents = (torch.empty_like(a) if keep else a.new_empty(0, 0, 0) for keep in (keep_v, keep_u))
-    tensors = [a, u, v, *constants, out, before, after, currents]
-    _share(_forward(chip), a.shape, [_numpy(t) for t in tensors], batched=(0, 1, 2, -4, -3, -2, -1))
-    return out, before, after, currents, u, v
-
-
-def backward(
-    g_out: Tensor, g_u: Tensor, g_v: Tensor, out: Tensor, before: Tensor, slope: Tensor, alpha: Tensor, beta: Tensor,
-    removed: Tensor, zero: bool, attached: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients through time; the symbols are those of `sequence`.
+@dataclass(frozen=True)
+class Spec:
+    """What a kernel is made for; equal ones share it.
 
     Args:
-        g_out, out, before, slope: `[T, B, N]`; slope is `f(x) unit`.
-        g_u, g_v: gradients of the last state, `[B, N]`.
-        alpha, beta, removed: `[N]`.
-        zero, attached: reset to zero; gradient through the reset.
-
-    Returns:
-        `(gu, gv~, gv, gradient of u0, gradient of v0)`; the first three `[T, B, N]`.
+        step: the neuron's float step.
+        chip_step: its integer step, if that is what runs forward.
+        states: number of state variables.
+        constants: a number where a constant is fixed, None where it comes as a tensor.
+        surrogate: None for a readout.
+        detach: leave what spikes do to the state out of the backward pass.
+        wanted: which constants need a gradient.
     """
-    g_u, g_v = g_u.clone(), g_v.clone()
-    g_a, g_before, kept = (torch.empty_like(before) for _ in range(3))
-    flags = torch.tensor([float(zero), float(attached)], dtype=before.dtype)
-    tensors = [g_out.contiguous(), g_u, g_v, out, before, slope, alpha, beta, removed, flags, g_a, g_before, kept]
-    _share(_backward, before.shape, [_numpy(t) for t in tensors], batched=(0, 1, 2, 3, 4, 5, -3, -2, -1))
-    return g_a, g_before, kept, g_u, g_v
 
+    step: Callable[..., tuple]
+    chip_step: Callable[..., tuple] | None
+    states: int
+    constants: tuple[float | None, ...]
+    surrogate: Surrogate | None
+    detach: bool
+    wanted: tuple[int, ...]
 
-def _numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().numpy()
+    @property
+    def free(self) -> list[str]:
+        """Names of the constants that come as tensors."""
+        return [f"c{k}" for k, value in enumerate(self.constants) if value is None]
 
-
-def _share(kernel: Any, shape: torch.Size, arrays: list[np.ndarray], batched: tuple[int, ...]) -> None:
-    """Call a kernel on parts of the batch, which is the second to last axis of the arrays at those positions."""
-    parts = min(torch.get_num_threads(), shape[1], max(1, shape.numel() // SHARE))
-    if parts == 1:
-        kernel(*arrays)
-        return
-    edges = np.linspace(0, shape[1], parts + 1).astype(int)
-    positions = {i % len(arrays) for i in batched}
-
-    def run(part: int) -> None:
-        piece = slice(edges[part], edges[part + 1])
-        kernel(*(x[..., piece, :] if i in positions else x for i, x in enumerate(arrays)))
-
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(run, range(parts)))
+    @property
+    def old(self) -> list[str]:
+        """Names of the state before a step."""
+        return [f"y{k}" for k in range(self.states)]
 
 
 @cache
-def _forward(chip: bool) -> Any:
-    integrate, number = (int_integrate, np.int64) if chip else (float_integrate, None)
-
-    def kernel(a, u, v, ru, rv, bias, vth, reset_by, zero, out, before, after, currents):
-        steps, batch, size = a.shape
-        keep_v, keep_u = after.size > 0, currents.size > 0
-        for b in range(batch):
-            for t in range(steps):
-                for j in range(size):
-                    if keep_u:
-                        currents[t, b, j] = u[b, j]
-                    x, uj, vj = a[t, b, j], u[b, j], v[b, j]
-                    if number is not None:
-                        x, uj, vj = number(x), number(uj), number(vj)
-                    uj, vj = integrate(x, uj, vj, ru[j], rv[j], bias[j])
-                    before[t, b, j] = vj
-                    s, vj = fire(vj, vth[j], reset_by[j], zero[j])
-                    out[t, b, j] = s
-                    u[b, j], v[b, j] = uj, vj
-                    if keep_v:
-                        after[t, b, j] = vj
-
-    return njit(nogil=True)(kernel)
+def forward_code(spec: Spec) -> trace.Code:
+    """`step(a, y.., c..) -> (out, y..)`."""
+    tape = trace.record(spec.step, spec.states, spec.constants)
+    return trace.write("step", ["a", *spec.old, *spec.free], [tape.out, *tape.states], {})
 
 
-@njit(nogil=True, cache=True)
-def _backward(g_out, g_u, g_v, out, before, slope, alpha, beta, removed, flags, g_a, g_before, kept):
-    steps, batch, size = before.shape
-    zero, attached = flags
-    for b in range(batch):
-        for t in range(steps - 1, -1, -1):
-            for j in range(size):
-                gv = g_v[b, j]
-                kept[t, b, j] = gv
-                gs = g_out[t, b, j] - attached * gv * (zero * before[t, b, j] + removed[j])
-                gv = gv - gv * zero * out[t, b, j] + gs * slope[t, b, j]
-                gu = gv + g_u[b, j]
-                g_before[t, b, j] = gv
-                g_a[t, b, j] = gu
-                g_u[b, j] = alpha[j] * gu
-                g_v[b, j] = beta[j] * gv
+@cache
+def backward_code(spec: Spec) -> trace.Code:
+    """`step(g, h.., a, y.., e0, e1, c..) -> (ga, h.., gc..)`: gradients of a step from those of its results.
+
+    `g` arrives at the output, `h..` at the new state; `e0`, `e1` are the spikes that were sent, up and down.
+    """
+    tape = trace.record(spec.step, spec.states, spec.constants)
+    g, *h = (Value("input", (name,)) for name in ("g", *(f"h{k}" for k in range(spec.states))))
+    states = list(zip(tape.states, h, strict=True))
+    if spec.detach:
+        parts = [
+            trace.adjoints([(tape.out, g)], spec.surrogate, tape.spikes),
+            trace.adjoints(states, None, tape.spikes),
+        ]
+    else:
+        parts = [trace.adjoints([(tape.out, g), *states], spec.surrogate, tape.spikes)]
+
+    def total(name: str) -> Value:
+        leaf = tape.inputs[name]
+        return sum((part[id(leaf)] for part in parts if id(leaf) in part), trace.number(0))
+
+    results = [total(name) for name in ("a", *spec.old, *(f"c{k}" for k in spec.wanted))]
+    given = {id(spike): f"e{i}" for i, spike in enumerate(tape.spikes)}
+    arguments = ["g", *(f"h{k}" for k in range(spec.states)), "a", *spec.old, "e0", "e1", *spec.free]
+    return trace.write("step", arguments, results, given)
+
+
+def saved(spec: Spec) -> list[int]:
+    """Which state variables the backward pass needs."""
+    return [k for k in range(spec.states) if f"y{k}" in backward_code(spec).inputs]
+
+
+def forward(
+    spec: Spec, a: Tensor, states: Sequence[Tensor], constants: Sequence[Tensor], chip: Sequence[Tensor],
+    keep: Sequence[int],
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
+    """Run a population.
+
+    Args:
+        spec: what runs.
+        a: float `[T, B, N]`.
+        states: each `[B, N]`, in a's dtype.
+        constants: those that come as tensors, each `[N]` in a's dtype; not looked at where `chip` is given.
+        chip: constants of the integer step, each int64 `[N]`.
+        keep: which state variables to return for every step.
+
+    Returns:
+        The output `[T, B, N]`; each kept state before each step, `[T, B, N]`; the last state.
+    """
+    out, last = torch.empty_like(a), [s.clone() for s in states]
+    kept = [torch.empty_like(a) for _ in keep]
+    numbers = torch.tensor([1.0, *forward_code(spec).numbers], dtype=a.dtype, device=a.device)
+    if a.device.type == "cpu" and a.numel() >= FUSED:
+        kernel = _forward_kernel(spec, tuple(keep))
+        arrays = [a, out, *last, *kept, *(chip if spec.chip_step else constants), numbers]
+        _share(kernel, a.shape, arrays)
+        return out, kept, last
+    step = spec.chip_step or _function(forward_code(spec).source)
+    number = torch.int64 if spec.chip_step else a.dtype
+    arguments = chip if spec.chip_step else [*constants, *numbers]
+    x, state = a.to(number), [s.to(number) for s in last]
+    for t in range(len(a)):
+        for array, k in zip(kept, keep, strict=True):
+            array[t] = state[k]
+        out[t], *state = step(x[t], *state, *arguments)
+    return out, kept, [s.to(a.dtype) for s in state]
+
+
+def backward(
+    spec: Spec, g: Tensor, gradients: Sequence[Tensor], a: Tensor, out: Tensor, kept: Sequence[Tensor],
+    constants: Sequence[Tensor], a_unit: Tensor, unit: Tensor,
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
+    """Gradients of a population's run.
+
+    Args:
+        spec: what ran.
+        g: gradient of the output, `[T, B, N]`.
+        gradients: of the last state, each `[B, N]`.
+        a, out, kept: input, output and saved states of `forward`, `[T, B, N]`.
+        constants: those that come as tensors, each `[N]`; of a chip's population dequantized.
+        a_unit, unit: value of one unit of a and of the state, `[N]`.
+
+    Returns:
+        Gradients of a `[T, B, N]`, of the first state, each `[B, N]`, and of the wanted constants, each `[B, N]`.
+    """
+    code, keep = backward_code(spec), saved(spec)
+    g_a, carried = torch.empty_like(a), [h.clone() for h in gradients]
+    sums = [torch.zeros_like(h) for h in carried[:1] for _ in spec.wanted]
+    numbers = torch.tensor([1.0, *code.numbers], dtype=a.dtype, device=a.device)
+    if a.device.type == "cpu" and a.numel() >= FUSED:
+        kernel = _backward_kernel(spec)
+        arrays = [g, *carried, a, out, *kept, g_a, *sums, *constants, a_unit, unit, numbers]
+        _share(kernel, a.shape, arrays)
+        return g_a, carried, sums
+    step, zero = _function(code.source), torch.zeros_like(a[0])
+    for t in reversed(range(len(a))):
+        old = [zero] * spec.states
+        for k, array in zip(keep, kept, strict=True):
+            old[k] = array[t] * unit
+        up, down = (out[t] > 0).to(a.dtype), (out[t] < 0).to(a.dtype)
+        results = step(g[t], *carried, a[t] * a_unit, *old, up, down, *constants, *numbers)
+        g_a[t], carried = results[0] * a_unit, [zero + h for h in results[1 : 1 + spec.states]]
+        for total, value in zip(sums, results[1 + spec.states :], strict=True):
+            total += value
+    return g_a, carried, sums
+
+
+@cache
+def _function(source: str, compiled: bool = False) -> Any:
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    return njit(nogil=True, inline="always")(scope["step"]) if compiled else scope["step"]
+
+
+def _loop(lines: Sequence[str], arguments: Sequence[str], reverse: bool, scope: dict[str, Any]) -> Any:
+    """Compile lines of a loop over batch, time and neurons; only as text can it take a varying number of arrays."""
+    order = "range(a.shape[0] - 1, -1, -1)" if reverse else "range(a.shape[0])"
+    text = [
+        f"def loop(first, last, {', '.join(arguments)}):",
+        "    for b in range(first, last):",
+        f"        for t in {order}:",
+        "            for j in range(a.shape[2]):",
+        *(f"                {line}" for line in lines),
+    ]
+    exec("\n".join(text), scope)
+    return njit(nogil=True)(scope["loop"])
+
+
+@cache
+def _forward_kernel(spec: Spec, keep: tuple[int, ...]) -> Any:
+    states, kept = [f"s{k}" for k in range(spec.states)], [f"k{k}" for k in keep]
+    values = ["a[t, b, j]", *(f"{s}[b, j]" for s in states)]
+    if spec.chip_step:
+        constants = [f"c{k}" for k in range(len(spec.constants))]
+        values = [f"int64({v})" for v in values] + [f"{c}[j]" for c in constants]
+        step: Any = njit(nogil=True, inline="always")(spec.chip_step)
+    else:
+        constants, code = spec.free, forward_code(spec)
+        values += [f"{c}[j]" for c in constants] + [f"numbers[{i}]" for i in range(1 + len(code.numbers))]
+        step = _function(code.source, compiled=True)
+    lines = [
+        *(f"{array}[t, b, j] = s{k}[b, j]" for array, k in zip(kept, keep, strict=True)),
+        f"{', '.join(['o', *(f'z{k}' for k in range(spec.states))])} = step({', '.join(values)})",
+        "out[t, b, j] = o",
+        *(f"{s}[b, j] = z{k}" for k, s in enumerate(states)),
+    ]
+    arguments = ["a", "out", *states, *kept, *constants, "numbers"]
+    return _loop(lines, arguments, False, {"step": step, "int64": np.int64})
+
+
+@cache
+def _backward_kernel(spec: Spec) -> Any:
+    code, keep = backward_code(spec), saved(spec)
+    carried, sums = [f"s{k}" for k in range(spec.states)], [f"p{k}" for k in spec.wanted]
+    old = [f"k{k}[t, b, j] * unit[j]" if k in keep else "numbers[0]" for k in range(spec.states)]
+    results = ["ga", *(f"h{k}" for k in range(spec.states)), *(f"q{k}" for k in spec.wanted)]
+    values = ["g[t, b, j]", *(f"{c}[b, j]" for c in carried), "a[t, b, j] * a_unit[j]", *old, "up", "down"]
+    values += [f"{c}[j]" for c in spec.free] + [f"numbers[{i}]" for i in range(1 + len(code.numbers))]
+    lines = [
+        "up, down = (out[t, b, j] > 0) * numbers[0], (out[t, b, j] < 0) * numbers[0]",
+        f"{', '.join(results)}{',' if len(results) == 1 else ''} = step({', '.join(values)})",
+        "g_a[t, b, j] = ga * a_unit[j]",
+        *(f"{c}[b, j] = h{k}" for k, c in enumerate(carried)),
+        *(f"{p}[b, j] += q{k}" for k, p in zip(spec.wanted, sums, strict=True)),
+    ]
+    arguments = ["g", *carried, "a", "out", *(f"k{k}" for k in keep), "g_a", *sums, *spec.free, "a_unit", "unit"]
+    return _loop(lines, [*arguments, "numbers"], True, {"step": _function(code.source, compiled=True)})
+
+
+def _share(kernel: Any, shape: torch.Size, tensors: Sequence[Tensor]) -> None:
+    """Call a kernel, on parts of the batch in threads where it is large."""
+    arrays = [t.detach().contiguous().numpy() for t in tensors]
+    parts = min(torch.get_num_threads(), shape[1], max(1, shape.numel() // SHARE))
+    edges = [shape[1] * i // parts for i in range(parts + 1)]
+    if parts == 1:
+        kernel(*edges, *arrays)
+        return
+    with ThreadPoolExecutor(parts) as pool:
+        list(pool.map(lambda part: kernel(edges[part], edges[part + 1], *arrays), range(parts)))

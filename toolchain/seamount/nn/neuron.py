@@ -6,75 +6,96 @@ with the state given and returned (`step`). The sequence is equal to the loop of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seamount.errors import SeamountError
-from seamount.neurons.cuba_lif import RESETS
-from seamount.nn.sequence import Dynamics, Population
+from seamount import neurons
+from seamount.errors import GraphError, SeamountError
+from seamount.ir import Population as Node
+from seamount.nn.kernels import Spec
+from seamount.nn.sequence import Chip, Population
 from seamount.nn.surrogate import FastSigmoid, Surrogate
 
-
-class State(NamedTuple):
-    """`u` and `v`, float `[B, N]`; in a quantized population whole numbers in the chip's units."""
-
-    u: Tensor
-    v: Tensor
+State = tuple[Tensor, ...]
+"""State variables in the order of the node's STATE, float `[B, ...]`; in a quantized population in the chip's units."""
 
 
 class Neuron(nn.Module):
-    """Base of LIF, CubaLIF and LI.
+    """A population of any kind: `node_type` gives its equations, `fields` its parameters.
+
+    Args:
+        surrogate: derivative that stands in for the spike's; default FastSigmoid(25).
+        detach_reset: leave what a spike does to the state out of the backward pass.
+        fields: the node's parameters: numbers or tensors (`nn.Parameter` trains), and names such as `reset`.
 
     Attributes:
         recording: where True, `spikes` and `v` (after the reset) of the last forward pass are kept.
         carrying: where True, a forward pass begins where the last one ended; `carried` is that state, detached.
     """
 
-    alpha: Tensor
-    beta: Tensor
-    bias: Tensor
-    spiking = True
+    node_type: ClassVar[type[Node]]
+
     recording = False
     recorded_spikes: Tensor | None = None
     recorded_v: Tensor | None = None
     carrying = False
     carried: State | None = None
 
-    def __init__(self, alpha: float | Tensor, beta: float | Tensor, bias: float | Tensor) -> None:
+    def __init__(self, *, surrogate: Surrogate | None = None, detach_reset: bool = False, **fields: Any) -> None:
         super().__init__()
-        for name, value in (("alpha", alpha), ("beta", beta)):
-            value = torch.as_tensor(value, dtype=torch.float32)
-            if not bool(((value >= 0) & (value <= 1)).all()):
-                raise SeamountError(f"{type(self).__name__}: {name} = {value.tolist()} (allowed 0..1).")
-            self.register_buffer(name, value)
-        if isinstance(bias, Tensor):
-            self.bias = nn.Parameter(bias.float())
-        else:
-            self.register_buffer("bias", torch.tensor(float(bias)))
+        self.surrogate = FastSigmoid() if surrogate is None else surrogate
+        self.detach_reset = detach_reset
+        for name, value in fields.items():
+            if name in self.node_type.ARRAYS and value is not None and not isinstance(value, nn.Parameter):
+                self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
+            else:
+                setattr(self, name, value)
+        self._names = tuple(fields)
+        try:
+            self.node("", (), (1,) if max((self._size(n) for n in fields), default=0) < 2 else self._shape())
+        except GraphError as error:
+            raise SeamountError(f"{type(self).__name__}{error}") from None
+
+    @property
+    def spiking(self) -> bool:
+        return self.node_type.spiking
+
+    def fields(self) -> dict[str, Any]:
+        """The node's parameters by name, as tensors and names."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def node(self, name: str, inputs: Sequence[str], shape: tuple[int, ...], **changed: Any) -> Node:
+        """The float node of this population; `changed` takes the place of its own parameters."""
+        values = {
+            k: v.detach().double().cpu().numpy() if isinstance(v, Tensor) else v for k, v in self.fields().items()
+        }
+        return self.node_type(name=name, inputs=tuple(inputs), shape=shape, **{**values, **changed})
 
     def initial_state(self, a: Tensor) -> State:
-        """A clean state for one step of synaptic input `a [B, N]`."""
-        return State(torch.zeros_like(a), torch.zeros_like(a))
+        """A clean state for one step of synaptic input `a [B, ...]`."""
+        return tuple(torch.zeros_like(a) for _ in self.node_type.STATE)
 
     def step(self, a: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step.
 
         Args:
-            a: synaptic input, float `[B, N]`.
+            a: synaptic input, float `[B, ...]`.
             state: of the last step; None for a clean one.
 
         Returns:
-            Spikes (or v of a readout) `[B, N]` and the new state.
+            Spikes (or v of a readout) `[B, ...]` and the new state.
         """
         out, _, state = self._run(a[None], state or self.initial_state(a), keep_v=False)
         return out[0], state
 
     def forward(self, a: Tensor) -> Tensor:
-        """Synaptic input `[T, B, N]` -> spikes (or v of a readout) `[T, B, N]`, from a clean state."""
+        """Synaptic input `[T, B, ...]` -> spikes (or v of a readout) `[T, B, ...]`, from a clean state."""
         if a.ndim < 3:
             raise SeamountError(
                 f"{type(self).__name__}: input has shape {list(a.shape)} (allowed [T, B, ...]). "
@@ -82,35 +103,86 @@ class Neuron(nn.Module):
             )
         out, v, state = self._run(a, self.carried or self.initial_state(a[0]), keep_v=self.recording)
         if self.carrying:
-            self.carried = State(*(x.detach() for x in state))
+            self.carried = tuple(x.detach() for x in state)
         if self.recording:
             self.recorded_spikes, self.recorded_v = out.detach(), v
         return out
 
+    def v(self, state: State) -> Tensor:
+        """v of a state."""
+        return state[self.node_type.STATE.index("v")]
+
+    def constants(self, **changed: Any) -> list[Any]:
+        """What the float step takes after the state: tensors, and plain numbers where 0 or 1 is fixed.
+
+        Args:
+            changed: parameters that take the place of the population's own.
+        """
+        fields = SimpleNamespace(**{**self.fields(), **changed})
+        if "reset_by" in self._names and fields.reset_by is None:
+            fields.reset_by = fields.vth
+        return [_fixed(value) for value in self.node_type.constants(fields)]  # type: ignore[arg-type]
+
     def _run(self, a: Tensor, state: State, keep_v: bool) -> tuple[Tensor, Tensor, State]:
-        out, v, u_last, v_last = Population.apply(
-            a, *state, self.alpha, self.beta, self.bias, *self._threshold(), self._dynamics(keep_v)
-        )  # type: ignore[misc]
-        return out, v, State(u_last, v_last)
+        return self._apply_step(a, state, keep_v, self.constants(), None)
 
-    def _threshold(self) -> tuple[Tensor, Tensor]:
-        return self.bias.new_zeros(()), self.bias.new_zeros(())
+    def _apply_step(
+        self, a: Tensor, state: State, keep_v: bool, constants: list[Any], chip: Chip | None
+    ) -> tuple[Tensor, Tensor, State]:
+        tensors = [c for c in constants if isinstance(c, Tensor)]
+        node = self.node_type
+        spec = Spec(
+            step=node.step,
+            chip_step=None if chip is None else self._chip_step(),
+            states=len(node.STATE),
+            constants=tuple(None if isinstance(c, Tensor) else c for c in constants),
+            surrogate=self.surrogate if node.spiking else None,
+            detach=self.detach_reset,
+            wanted=tuple(k for k, c in enumerate(constants) if isinstance(c, Tensor) and c.requires_grad),
+        )
+        keep = node.STATE.index("v") if keep_v else None
+        out, v, *state = Population.apply(spec, chip, keep, a, *state, *tensors)  # type: ignore[misc]
+        return out, v, tuple(state)
 
-    def _dynamics(self, keep_v: bool) -> Dynamics:
-        return Dynamics(keep_v=keep_v)
+    def _chip_step(self) -> Any:
+        raise NotImplementedError
+
+    def _size(self, name: str) -> int:
+        value = getattr(self, name)
+        return value.numel() if isinstance(value, Tensor) else 0
+
+    def _shape(self) -> tuple[int, ...]:
+        return max((tuple(v.shape) for v in self.fields().values() if isinstance(v, Tensor)), key=lambda s: np.prod(s))
+
+    def extra_repr(self) -> str:
+        shown = [f"{k}={v:.4g}" if isinstance(v, Tensor) and v.ndim == 0 else f"{k}={v}"
+                 for k, v in self.fields().items() if v is not None and self._size(k) < 2]  # fmt: skip
+        return ", ".join([*shown, *([f"surrogate={self.surrogate}"] if self.spiking else [])])
+
+
+def _fixed(value: Any) -> Any:
+    """0 and 1 that neither train nor differ between neurons as plain numbers, which the kernels leave out."""
+    if isinstance(value, Tensor) and value.ndim == 0 and not value.requires_grad and value.device.type == "cpu":
+        number = value.item()
+        return number if number in (0.0, 1.0) else value
+    return float(value) if isinstance(value, (int, float)) else value
+
+
+def _trained(bias: float | Tensor) -> float | Tensor:
+    """A bias given as a tensor trains."""
+    return nn.Parameter(bias.detach().float()) if isinstance(bias, Tensor) else bias
 
 
 class CubaLIF(Neuron):
     """Current-based LIF: `u = alpha u + x;  v = beta v + u + bias;  s = v > vth`, then the reset.
 
     Args:
-        alpha, beta: retention of u and v per step, number or tensor `[N]`.
+        alpha, beta: retention of u and v per step, number or tensor `[N]`; an `nn.Parameter` trains.
         vth: threshold, number or tensor `[N]`; strict.
         reset: `"zero"`, `"subtract"` or `"none"`.
         reset_by: what `"subtract"` takes away; default vth.
         bias: added to v in each step; a tensor `[N]` becomes a trained parameter.
-        surrogate: derivative that stands in for the spike's.
-        detach_reset: leave the reset out of the backward pass.
+        options: `surrogate`, `detach_reset`, as in Neuron.
 
     Example:
         >>> import torch, seamount as sm
@@ -119,8 +191,7 @@ class CubaLIF(Neuron):
         tensor([0., 1., 1., 1.])
     """
 
-    vth: Tensor
-    reset_by: Tensor | None
+    node_type = neurons.CubaLIF
 
     def __init__(
         self,
@@ -131,44 +202,18 @@ class CubaLIF(Neuron):
         reset: str = "subtract",
         reset_by: float | Tensor | None = None,
         bias: float | Tensor = 0.0,
-        surrogate: Surrogate | None = None,
-        detach_reset: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(alpha, beta, bias)
-        if reset not in RESETS:
-            raise SeamountError(f"{type(self).__name__}: reset {reset!r} is unknown. Allowed: {', '.join(RESETS)}.")
         if reset_by is not None and reset != "subtract":
             raise SeamountError(f"{type(self).__name__}: reset_by is given, but reset is {reset!r}.")
-        vth = torch.as_tensor(vth, dtype=torch.float32)
-        if not bool((vth > 0).all()):
-            raise SeamountError(f"{type(self).__name__}: vth = {vth.tolist()} (allowed > 0).")
-        self.register_buffer("vth", vth)
-        self.register_buffer("reset_by", None if reset_by is None else torch.as_tensor(reset_by, dtype=torch.float32))
-        self.reset = reset
-        self.surrogate = FastSigmoid() if surrogate is None else surrogate
-        self.detach_reset = detach_reset
-
-    @property
-    def removed(self) -> Tensor:
-        """What a reset by subtraction takes away: `reset_by`, or vth; zero for reset `"none"`."""
-        if self.reset == "none":
-            return torch.zeros_like(self.vth)
-        return self.vth if self.reset_by is None else self.reset_by
-
-    def _threshold(self) -> tuple[Tensor, Tensor]:
-        return self.vth, self.removed
-
-    def _dynamics(self, keep_v: bool) -> Dynamics:
-        return Dynamics(
-            zero=self.reset == "zero", detach_reset=self.detach_reset, surrogate=self.surrogate, keep_v=keep_v
-        )
-
-    def extra_repr(self) -> str:
-        return f"reset={self.reset}, surrogate={self.surrogate}, detach_reset={self.detach_reset}"
+        if not bool((torch.as_tensor(vth) > 0).all()):
+            raise SeamountError(f"{type(self).__name__}: vth = {torch.as_tensor(vth).tolist()} (allowed > 0).")
+        fields = {"beta": beta, "vth": vth, "reset": reset, "reset_by": reset_by, "bias": _trained(bias)}
+        super().__init__(alpha=alpha, **fields, **options)
 
 
 class LIF(CubaLIF):
-    """Leaky integrate-and-fire: `v = beta v + x + bias;  s = v > vth`, then the reset. Arguments as in CubaLIF.
+    """Leaky integrate-and-fire: `v = beta v + x;  s = v > vth`, then the reset. Arguments as in CubaLIF.
 
     Example:
         >>> import torch, seamount as sm
@@ -177,7 +222,9 @@ class LIF(CubaLIF):
         tensor([0., 1., 0., 1.])
     """
 
-    def __init__(self, beta: float | Tensor, vth: float | Tensor = 1.0, **options) -> None:
+    node_type = neurons.LIF
+
+    def __init__(self, beta: float | Tensor, vth: float | Tensor = 1.0, **options: Any) -> None:
         super().__init__(0.0, beta, vth, **options)
 
 
@@ -185,14 +232,16 @@ class LI(Neuron):
     """Leaky integrator, a readout: `u = alpha u + x;  v = beta v + u + bias`; returns v.
 
     Args:
-        beta, alpha: retention of v and u per step, number or tensor `[N]`.
+        beta, alpha: retention of v and u per step, number or tensor `[N]`; an `nn.Parameter` trains.
         bias: added to v in each step; a tensor `[N]` becomes a trained parameter.
     """
 
-    spiking = False
+    node_type = neurons.LI
 
-    def __init__(self, beta: float | Tensor, alpha: float | Tensor = 0.0, *, bias: float | Tensor = 0.0) -> None:
-        super().__init__(alpha, beta, bias)
+    def __init__(
+        self, beta: float | Tensor, alpha: float | Tensor = 0.0, *, bias: float | Tensor = 0.0, **options: Any
+    ) -> None:
+        super().__init__(beta=beta, alpha=alpha, bias=_trained(bias), **options)
 
 
 class Recurrent(nn.Module):
@@ -225,9 +274,9 @@ class Recurrent(nn.Module):
             for a in x:
                 s, state = self.neuron.step(a + self.connection(s), state)
                 spikes.append(s)
-                v.append(state.v.detach())
+                v.append(self.neuron.v(state).detach())
         if self.carrying and state is not None:
-            self.carried = State(*(x.detach() for x in state)), s.detach()
+            self.carried = tuple(x.detach() for x in state), s.detach()
         out = torch.stack(spikes)
         if self.neuron.recording:
             self.neuron.recorded_spikes, self.neuron.recorded_v = out.detach(), torch.stack(v)

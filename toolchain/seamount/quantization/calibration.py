@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from seamount.errors import DataError, QuantizationError
 from seamount.fixed_point import ACT_SHIFT, U_BOUND, U_LIMIT
-from seamount.nn.neuron import CubaLIF
 from seamount.quantization.population import QuantPopulation
 
 SAMPLES = 512
@@ -57,7 +56,7 @@ def _largest(population: QuantPopulation, seen: float) -> int:
     magnifications = [c.magnification for c in population.connections]
     low, high = limits.weight_exp[0] + max(magnifications), limits.weight_exp[1] + min(magnifications)
     l = population.lsb().min()  # noqa: E741
-    alpha = float(population.neuron.alpha.max())
+    alpha = float(torch.as_tensor(population.fields().get("alpha", 0.0)).max())
     bias = population.total_bias()
     room = PARAMETER_HEADROOM * float(bias.detach().abs().max())
     ceilings = {
@@ -66,8 +65,9 @@ def _largest(population: QuantPopulation, seen: float) -> int:
             (U_BOUND - U_LIMIT * alpha) / (1 << ACT_SHIFT), PARAMETER_HEADROOM / 2 * _worst(population)
         ),
     }
-    if isinstance(population.neuron, CubaLIF):
-        vth = float(torch.maximum(population.neuron.vth, population.neuron.removed).max())
+    node = population.float_node()
+    if node.THRESHOLDS:
+        vth = max(float(np.abs(getattr(node, field)).max()) for field in node.THRESHOLDS)
         ceilings["vth"] = _log(limits.vth[1], PARAMETER_HEADROOM * vth / l)
         if bias.requires_grad:
             room = max(room, BIAS_ROOM * vth)

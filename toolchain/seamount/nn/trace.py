@@ -1,0 +1,258 @@
+r"""From a neuron's float step to the code of its backward pass.
+
+A step uses nothing but `+ - * / ** abs < <= >`, so calling it once with symbols records it as a graph of operations.
+Reverse accumulation over that graph (Griewank and Walther 2008, chapter 3) gives the derivatives as further operations,
+and both are written out as a function of scalars that numba compiles and torch tensors run through unchanged.
+
+A spike is the comparison that makes up the step's output (`v > vth`, or `(v > vth) - (v < -vth)` for signed spikes).
+Its derivative is the surrogate's at the difference of its sides; every other comparison has the derivative 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from seamount.errors import SeamountError
+
+COMPARISONS = (">", "<", "<=")
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """One operation and what it acts on; leaves are `"input"` (named) and `"number"`."""
+
+    op: str
+    args: tuple = ()
+
+    def __bool__(self) -> bool:
+        raise SeamountError("a step may not branch on a value; write it with comparisons and products.")
+
+    def __add__(self, other):
+        return _binary("+", self, other)
+
+    def __radd__(self, other):
+        return _binary("+", other, self)
+
+    def __sub__(self, other):
+        return _binary("-", self, other)
+
+    def __rsub__(self, other):
+        return _binary("-", other, self)
+
+    def __mul__(self, other):
+        return _binary("*", self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        return _binary("/", self, other)
+
+    def __rtruediv__(self, other):
+        return _binary("/", other, self)
+
+    def __pow__(self, other):
+        return _binary("**", self, other)
+
+    def __rpow__(self, other):
+        return _binary("**", other, self)
+
+    def __gt__(self, other):
+        return _binary(">", self, other)
+
+    def __lt__(self, other):
+        return _binary("<", self, other)
+
+    def __le__(self, other):
+        return _binary("<=", self, other)
+
+    def __neg__(self):
+        return 0.0 - self
+
+    def __abs__(self):
+        return Value("abs", (self,))
+
+
+def number(value: float) -> Value:
+    return Value("number", (float(value),))
+
+
+def is_number(value: Value, which: float | None = None) -> bool:
+    return value.op == "number" and (which is None or value.args[0] == which)
+
+
+def _binary(op: str, a, b) -> Value:
+    """Record an operation, leaving out what 0 and 1 make idle."""
+    a, b = (x if isinstance(x, Value) else number(x) for x in (a, b))
+    if op == "*":
+        if is_number(a, 0) or is_number(b, 0):
+            return number(0)
+        if is_number(a, 1) or is_number(b, 1):
+            return b if is_number(a, 1) else a
+    if op == "+" and (is_number(a, 0) or is_number(b, 0)):
+        return b if is_number(a, 0) else a
+    if op == "-" and is_number(b, 0):
+        return a
+    return Value(op, (a, b))
+
+
+@dataclass
+class Tape:
+    """A recorded step.
+
+    Attributes:
+        out: what leaves the population.
+        states: the new state.
+        inputs: the leaves by name: `"a"`, `"y0"...` (old state), `"c0"...` (constants that are not plain numbers).
+        spikes: the comparisons that make up `out`.
+    """
+
+    out: Value
+    states: tuple[Value, ...]
+    inputs: dict[str, Value]
+    spikes: list[Value] = field(default_factory=list)
+
+
+def record(step: Callable[..., tuple], states: int, constants: Sequence[float | None]) -> Tape:
+    """Record a float step.
+
+    Args:
+        step: `step(a, *state, *constants) -> (out, *state)`.
+        states: how many state variables it has.
+        constants: a number where a constant is fixed (0 and 1 leave out what they make idle), None where it is not.
+    """
+    names = ["a", *(f"y{k}" for k in range(states))]
+    names += [f"c{k}" for k, value in enumerate(constants) if value is None]
+    inputs = {name: Value("input", (name,)) for name in names}
+    arguments = [inputs[n] for n in names[: 1 + states]]
+    arguments += [inputs[f"c{k}"] if value is None else number(value) for k, value in enumerate(constants)]
+    out, *new = step(*arguments)
+    new = [x if isinstance(x, Value) else number(x) for x in new]
+    return Tape(out, tuple(new), inputs, _spikes(out))
+
+
+def _spikes(out: Value) -> list[Value]:
+    """The comparisons of which an output is made: `s`, or `s+ - s-`."""
+    if out.op in COMPARISONS:
+        return [out]
+    if out.op == "-" and all(side.op in COMPARISONS for side in out.args):
+        return list(out.args)
+    return []
+
+
+def ordered(values: Iterable[Value], given: Container[int] = ()) -> list[Value]:
+    """Every operation that the values need, each after its arguments; one whose `id` is in `given` needs none."""
+    seen: dict[int, Value] = {}
+
+    def visit(value: Value) -> None:
+        if id(value) in seen:
+            return
+        if value.op not in ("input", "number") and id(value) not in given:
+            for arg in value.args:
+                visit(arg)
+        seen[id(value)] = value
+
+    for value in values:
+        visit(value)
+    return list(seen.values())
+
+
+def adjoints(
+    outputs: Sequence[tuple[Value, Value]], slope: Callable[[Value], Value] | None, spikes: Sequence[Value]
+) -> dict[int, Value]:
+    """Reverse accumulation.
+
+    Args:
+        outputs: pairs of a result and the gradient that arrives there.
+        slope: the surrogate, of the difference of a comparison's sides; None takes spikes as constants.
+        spikes: the comparisons that it applies to.
+
+    Returns:
+        The gradient of every value that has one, by `id`.
+    """
+    gradients: dict[int, Value] = {}
+
+    def add(value: Value, gradient: Value) -> None:
+        if not is_number(gradient, 0) and value.op != "number":
+            old = gradients.get(id(value))
+            gradients[id(value)] = gradient if old is None else old + gradient
+
+    for value, gradient in outputs:
+        add(value, gradient)
+    for value in reversed(ordered(value for value, _ in outputs)):
+        g = gradients.get(id(value))
+        if g is None or value.op in ("input", "number"):
+            continue
+        if value.op in COMPARISONS:
+            if slope is not None and any(value is s for s in spikes):
+                a, b = value.args if value.op == ">" else value.args[::-1]
+                d = g * slope(a - b)
+                add(a, d)
+                add(b, -d)
+            continue
+        a, b = (*value.args, number(0))[:2]
+        if value.op == "+":
+            add(a, g)
+            add(b, g)
+        elif value.op == "-":
+            add(a, g)
+            add(b, -g)
+        elif value.op == "*":
+            add(a, g * b)
+            add(b, g * a)
+        else:
+            raise SeamountError(f"a step may not use {value.op}: only spikes, sums and products have derivatives.")
+    return gradients
+
+
+@dataclass(frozen=True)
+class Code:
+    """A function that was written out.
+
+    Attributes:
+        source: Python.
+        inputs: names of the leaves it depends on, of those it was offered.
+        numbers: what it takes as `n0, n1 ...`, in the dtype of everything else.
+    """
+
+    source: str
+    inputs: frozenset[str]
+    numbers: tuple[float, ...]
+
+
+def write(name: str, arguments: Sequence[str], results: Sequence[Value], given: dict[int, str]) -> Code:
+    """Write results as a Python function of scalars or tensors.
+
+    Args:
+        name: of the function.
+        arguments: names of its parameters; `one` and `n0, n1 ...` are added.
+        results: what it returns, as a tuple.
+        given: by `id`, values that are not computed but are the parameter of that name.
+    """
+    lines: list[str] = []
+    names: dict[int, str] = {}
+    numbers: list[float] = []
+    known: dict[str, str] = {}
+    used = set()
+    for value in ordered(results, given):
+        if id(value) in given or value.op == "input":
+            names[id(value)] = given.get(id(value)) or value.args[0]
+            used.add(names[id(value)])
+            continue
+        if value.op == "number":
+            if value.args[0] not in numbers:
+                numbers.append(value.args[0])
+            names[id(value)] = f"n{numbers.index(value.args[0])}"
+            continue
+        sides = [names[id(arg)] for arg in value.args]
+        text = f"abs({sides[0]})" if value.op == "abs" else f"{sides[0]} {value.op} {sides[1]}"
+        if value.op in COMPARISONS:
+            text = f"({text}) * one"
+        if text not in known:  # what is written twice in the step is computed once
+            known[text] = f"t{len(known)}"
+            lines.append(f"    {known[text]} = {text}")
+        names[id(value)] = known[text]
+    parameters = [*arguments, "one", *(f"n{i}" for i in range(len(numbers)))]
+    returned = ", ".join(names[id(r)] for r in results)
+    source = "\n".join([f"def {name}({', '.join(parameters)}):", *lines, f"    return ({returned},)"])
+    return Code(source, frozenset(used), tuple(numbers))
