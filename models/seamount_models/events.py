@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,20 @@ class Recordings:
             raise DataError(
                 f"{self.name}: recording {sample} has an event of unit {int(self.units[at])} (allowed 0..{size - 1})."
             )
+
+    @classmethod
+    def of(
+        cls, name: str, times_us: Sequence[np.ndarray], units: Sequence[np.ndarray], unit_shape: tuple[int, ...]
+    ) -> Recordings:
+        """Put recordings together, each with its own times and units."""
+        lengths = [len(one) for one in times_us]
+        return cls(
+            name=name,
+            times_us=np.concatenate([np.empty(0, np.uint32), *times_us], dtype=np.uint32),
+            units=np.concatenate([np.empty(0, np.uint32), *units], dtype=np.uint32),
+            offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+            unit_shape=unit_shape,
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
