@@ -7,9 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seamount.errors import DataError
-
-IGNORED = -1
-"""Label of a step that has none."""
+from seamount_models.splits import UNLABELLED
 
 
 def check_labels(loss: str, output: Tensor, labels: Tensor, *, per_step: bool = False) -> None:
@@ -37,7 +35,7 @@ def check_labels(loss: str, output: Tensor, labels: Tensor, *, per_step: bool = 
         )
     if labels.dtype != torch.int64:
         raise DataError(f"{loss}: labels are {labels.dtype} (needed torch.int64).")
-    classes, lowest = output.shape[-1], IGNORED if labels.ndim == 2 else 0
+    classes, lowest = output.shape[-1], UNLABELLED if labels.ndim == 2 else 0
     if labels.numel() and not lowest <= int(labels.min()) <= int(labels.max()) < classes:
         wrong = labels[(labels < lowest) | (labels >= classes)][0]
         note = ", or -1 for none" if labels.ndim == 2 else ""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from seamount_models.losses.checks import IGNORED, check_labels, targets
+from seamount_models.losses.checks import check_labels, targets
+from seamount_models.splits import UNLABELLED
 
 
 def max_membrane_cross_entropy(v: Tensor, labels: Tensor) -> Tensor:
@@ -71,8 +72,8 @@ def membrane_cross_entropy(v: Tensor, labels: Tensor) -> Tensor:
     """
     check_labels("membrane_cross_entropy", v, labels, per_step=True)
     labels = labels.expand(v.shape[:2])
-    total = functional.cross_entropy(v.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / (labels != IGNORED).sum().clamp(min=1)
+    total = functional.cross_entropy(v.flatten(0, 1), labels.flatten(), ignore_index=UNLABELLED, reduction="sum")
+    return total / (labels != UNLABELLED).sum().clamp(min=1)
 
 
 def membrane_mse(v: Tensor, labels: Tensor, *, right: float = 1.0, wrong: float = 0.0) -> Tensor:
@@ -94,6 +95,6 @@ def membrane_mse(v: Tensor, labels: Tensor, *, right: float = 1.0, wrong: float 
     """
     check_labels("membrane_mse", v, labels, per_step=True)
     labels = labels.expand(v.shape[:2])
-    labelled = labels != IGNORED
+    labelled = labels != UNLABELLED
     square = ((v - targets(labels, v, right, wrong)) ** 2).mean(-1)
     return (square * labelled).sum() / labelled.sum().clamp(min=1)
