@@ -38,6 +38,21 @@ def _bernoulli(x, keys, spikes):
                     spikes[t, b, i] = np.float32(_mix(counter) >> np.uint64(40)) * np.float32(2.0**-24) < x[b, i]
 
 
+@njit(cache=True, nogil=True)
+def _choose(number, keys, spikes):
+    """Set `number[b, i]` of the T steps, every choice being as likely (Knuth, TAOCP 2, algorithm 3.4.2S)."""
+    steps, batch, size = spikes.shape
+    for t in range(steps):
+        for b in range(batch):
+            for i in range(size):
+                if number[b, i] > 0:
+                    counter = keys[b] + np.uint64(t * size + i + 1) * np.uint64(0x9E3779B97F4A7C15)
+                    uniform = np.float64(_mix(counter) >> np.uint64(40)) * 2.0**-24
+                    if uniform * (steps - t) < number[b, i]:
+                        spikes[t, b, i] = 1
+                        number[b, i] -= 1
+
+
 @njit(cache=True)
 def _keys(seed, indices):
     keys = np.empty(indices.shape[0], np.uint64)
@@ -74,13 +89,34 @@ def rate(x: Tensor, steps: int, *, seed: int = 0, indices: Tensor | None = None)
         [[[0, 1]], [[0, 1]], [[0, 1]]]
     """
     x = _intensities(x, steps)
-    if not 0 <= seed < 2**63:
-        raise DataError(f"rate: seed = {seed} (allowed 0..2^63-1).")
-    indices = torch.arange(len(x)) if indices is None else indices
-    if indices.shape != (len(x),):
-        raise DataError(f"rate: indices have shape {tuple(indices.shape)}, the batch needs ({len(x)},).")
-    spikes = np.zeros((steps, len(x), x[0].numel() if len(x) else 0), np.uint8)
-    _bernoulli(x.reshape(len(x), -1).numpy(), sample_keys(seed, indices), spikes)
+    spikes, keys = _drawn("rate", x, steps, seed, indices)
+    _bernoulli(x.reshape(spikes.shape[1:]).numpy(), keys, spikes)
+    return torch.from_numpy(spikes).reshape(steps, *x.shape)
+
+
+def count(x: Tensor, steps: int, *, seed: int = 0, indices: Tensor | None = None) -> Tensor:
+    """Count code: a number of spikes in proportion to the intensity, at steps that mean nothing.
+
+    `sum_t s[t] = round(T x)`, with ties to even, and every choice of the steps as likely. Unlike `rate`, the number is
+    not drawn. Source: the rate variant of Randman in the OTPE paper (arXiv:2311.16151), section 4.
+
+    Args:
+        x, steps, seed, indices: as for `rate`.
+
+    Returns:
+        uint8 `[T, B, ...]`, 0 or 1.
+
+    Raises:
+        DataError: as for `rate`.
+
+    Example:
+        >>> count(torch.tensor([[0.0, 0.5, 1.0]]), 8).sum(0).tolist()
+        [[0, 4, 8]]
+    """
+    x = _intensities(x, steps)
+    spikes, keys = _drawn("count", x, steps, seed, indices)
+    number = torch.round(x * steps).to(torch.int64).reshape(spikes.shape[1:])
+    _choose(number.numpy(), keys, spikes)
     return torch.from_numpy(spikes).reshape(steps, *x.shape)
 
 
@@ -211,6 +247,16 @@ def delta(x: Tensor, threshold: float, *, two_channels: bool = False) -> Tensor:
         events[t] = (error >= threshold).to(torch.int8) - (error <= -threshold).to(torch.int8)
         total += events[t]
     return torch.stack([events > 0, events < 0], 2).to(torch.uint8) if two_channels else events
+
+
+def _drawn(who: str, x: Tensor, steps: int, seed: int, indices: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """Room for the spikes, `[T, B, N]`, and the key of each sample."""
+    if not 0 <= seed < 2**63:
+        raise DataError(f"{who}: seed = {seed} (allowed 0..2^63-1).")
+    indices = torch.arange(len(x)) if indices is None else indices
+    if indices.shape != (len(x),):
+        raise DataError(f"{who}: indices have shape {tuple(indices.shape)}, the batch needs ({len(x)},).")
+    return np.zeros((steps, len(x), x[0].numel() if len(x) else 0), np.uint8), sample_keys(seed, indices)
 
 
 def _intensities(x: Tensor, steps: int) -> Tensor:

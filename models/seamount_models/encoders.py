@@ -56,6 +56,14 @@ class Rate(Encoder):
 
 
 @dataclass(frozen=True)
+class Count(Encoder):
+    """`coding.count` of intensities."""
+
+    def __call__(self, x: Tensor, steps: int, *, seed: int, indices: Tensor) -> Tensor:
+        return coding.count(x, steps, seed=seed, indices=indices)
+
+
+@dataclass(frozen=True)
 class Latency(Encoder):
     """`coding.latency` of intensities."""
 
@@ -144,6 +152,7 @@ class Frames(Encoder):
 
 
 ENCODERS: dict[str, Encoder] = {
+    "count": Count(),
     "direct": Direct(),
     "latency": Latency(),
     "population": Population(),
