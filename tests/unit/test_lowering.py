@@ -81,7 +81,8 @@ def linear(**options):
     ("net", "error", "message"),
     [
         (nn.Sequential(linear(), nn.ReLU(), sm.nn.LIF(0.9)), UnsupportedNodeError, "1: ReLU cannot be lowered"),
-        (nn.Sequential(nn.Conv1d(3, 3, 1), sm.nn.LIF(0.9)), UnsupportedNodeError, "0: Conv1d cannot be lowered"),
+        (nn.Sequential(nn.MaxPool1d(2), sm.nn.LIF(0.9)), UnsupportedNodeError, "0: MaxPool1d cannot be lowered"),
+        (nn.Sequential(nn.Conv1d(3, 3, 1), sm.nn.LIF(0.9)), LoweringError, "0: a Conv1d does not tell the shape of"),
         (Function(), UnsupportedNodeError, "relu: relu cannot be lowered"),
         (Twice(), UnsupportedNodeError, "fc: is called twice"),
         (Branching(), LoweringError, "Branching: torch.fx cannot trace it"),

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import torch
 from torch import nn
 
 from seamount.errors import LoweringError
-from seamount.ir import Graph, Input, IntLinear, Linear, Node, Output, Population
+from seamount.ir import Connection, Graph, Input, Node, Output
 from seamount.nn.neuron import Neuron
-from seamount.topology import INPUT, OUTPUT, Cell, Wire, trace
+from seamount.synapses import input_shape as first_shape
+from seamount.synapses import lowered
+from seamount.topology import INPUT, OUTPUT, Cell, trace
 
 if TYPE_CHECKING:
-    from seamount.quantization import QuantConnection, QuantPopulation
+    from seamount.quantization import QuantPopulation
 
 
-def lower(net: nn.Module, *, name: str | None = None, input_kind: str = "spike", input_bound: int = 1) -> Graph:
+def lower(
+    net: nn.Module,
+    *,
+    name: str | None = None,
+    input_kind: str = "spike",
+    input_bound: int = 1,
+    input_shape: tuple[int, ...] | None = None,
+) -> Graph:
     """Turn a torch network into a graph: an integer one for a quantized network, else a float one.
 
-    Populations and connections keep their module names; those of a Recurrent `r` are `r` and `r.connection`.
+    Populations and connections keep their module names; those of a Recurrent `r` are `r` and `r.connection`. Pools and
+    norms fold into the connection that they are next to, norms with the statistics that they have in evaluation; a
+    pool between two populations is a convolution of its name.
 
     Args:
-        net: what `sm.quantize` returned, or a float network of `nn.Linear` and the neurons of `sm.nn`.
+        net: what `sm.quantize` returned, or a float network of `nn.Linear` and what `sm.nn` has.
         name: of the graph; default the class of the network.
         input_kind, input_bound: what enters: `"spike"`, `"signed"` or `"graded"`, and its largest magnitude.
+        input_shape: of one step of one sample, where a convolution or pool reads the input of a float network.
 
     Raises:
         UnsupportedNodeError: a module without a counterpart in the graph; names it.
@@ -43,17 +54,13 @@ def lower(net: nn.Module, *, name: str | None = None, input_kind: str = "spike",
         if not bool(torch.isfinite(p).all()):
             bad = int((~torch.isfinite(p)).sum())
             raise LoweringError(f"{module_name}: holds {bad} NaN or infinite of {p.numel()} values.")
+    shapes = {INPUT: tuple(input_shape or first_shape(net, topology))}
     nodes: list[Node] = []
     for cell in topology.cells:
-        connections = [_connection(net, wire) for wire in cell.wires]
-        nodes += [*connections, _population(net, cell)]
-    first = [n for n in nodes if isinstance(n, Linear) and n.inputs == (INPUT,)]
-    if not first:
-        raise LoweringError(f"{type(net).__name__}: no connection reads the network's input.")
-    shape = (first[0].weight.shape[1],)
+        nodes += _cell(net, cell, shapes)
     return Graph(
         [
-            Input(name=INPUT, shape=shape, kind=input_kind, bound=input_bound),
+            Input(name=INPUT, shape=shapes[INPUT], kind=input_kind, bound=input_bound),
             *nodes,
             Output(name=OUTPUT, inputs=(topology.output,)),
         ],
@@ -61,27 +68,21 @@ def lower(net: nn.Module, *, name: str | None = None, input_kind: str = "spike",
     )
 
 
-def _connection(net: nn.Module, wire: Wire) -> Linear:
-    module = net.get_submodule(wire.name)
-    common = {"name": wire.name, "inputs": (wire.source,), "delay": wire.delay}
-    if hasattr(module, "chip_weight"):
-        quantized = cast("QuantConnection", module)
-        return IntLinear(**common, weight=quantized.chip_weight(), weight_exp=int(quantized.weight_exp))
-    assert isinstance(module, nn.Linear)
-    return Linear(**common, weight=_numpy(module.weight))
-
-
-def _population(net: nn.Module, cell: Cell) -> Population:
+def _cell(net: nn.Module, cell: Cell, shapes: dict[str, tuple[int, ...]]) -> list[Node]:
+    """A population after its connections; its shape joins `shapes`."""
+    found: dict[str, Connection] = {}
+    biases = []
+    for wire in sorted(cell.wires, key=lambda w: w.source == cell.name):  # its own spikes have the shape of the others
+        node, bias = lowered(net, wire, shapes[wire.source])
+        found[wire.name] = node
+        biases += [] if bias is None else [bias]
+        shapes.setdefault(cell.name, node.out_shape(shapes[wire.source]))
     neuron = net.get_submodule(cell.module)
     inputs = tuple(wire.name for wire in cell.wires)
+    connections = [found[name] for name in inputs]
     if hasattr(neuron, "integer_node"):
-        return cast("QuantPopulation", neuron).integer_node(inputs)
+        return [*connections, cast("QuantPopulation", neuron).integer_node(inputs)]
     assert isinstance(neuron, Neuron)
-    linears = [cast(nn.Linear, net.get_submodule(wire.name)) for wire in cell.wires]
-    biases = [_numpy(c.bias) for c in linears if c.bias is not None]
-    changed = {"bias": sum(biases, _numpy(cast(torch.Tensor, neuron.bias)))} if biases else {}
-    return neuron.node(cell.name, inputs, (linears[0].out_features,), **changed)
-
-
-def _numpy(value: torch.Tensor) -> np.ndarray:
-    return value.detach().double().numpy()
+    own = cast(torch.Tensor, neuron.bias).detach().double().numpy()
+    changed = {"bias": sum(biases, own)} if biases else {}
+    return [*connections, neuron.node(cell.name, inputs, shapes[cell.name], **changed)]

@@ -33,7 +33,7 @@ def calibrate(qnet: nn.Module, calibration: Any) -> None:
         QuantizationError: no exponent of the target fits; says which condition excludes the smallest.
         DataError: the calibration data are not spikes.
     """
-    x = _spikes(calibration)
+    x = spikes_of(calibration)
     populations = [m for m in qnet.modules() if isinstance(m, QuantPopulation)]
     for population in populations:
         population.weight_exp = _largest(population, seen=_worst(population))
@@ -85,7 +85,7 @@ def _largest(population: QuantPopulation, seen: float) -> int:
 def _worst(population: QuantPopulation) -> float:
     """Largest possible `|sum w s|`, all inputs at their bound, in units of w at K = 0."""
     return sum(
-        float(np.abs(c.chip_weight()).sum(axis=1).max()) * c.bound * 2.0**-c.magnification
+        float(np.abs(c.chip_weight()).reshape(len(c.weight), -1).sum(axis=1).max()) * c.bound * 2.0**-c.magnification
         for c in population.connections
     )
 
@@ -94,10 +94,15 @@ def _log(limit: float, used: float) -> float:
     return np.log2(limit / max(used, 1e-30))
 
 
-def _spikes(calibration: Any) -> Tensor:
+def spikes_of(calibration: Any) -> Tensor:
+    """Spikes `[T, B, ...]`: those given, or of the first samples of a data split.
+
+    Raises:
+        DataError: they are not of that form.
+    """
     if hasattr(calibration, "spikes"):
         calibration = calibration.spikes(range(min(SAMPLES, len(calibration))))
     x = torch.as_tensor(calibration)
     if x.ndim < 3 or 0 in x.shape:
-        raise DataError(f"calibration: has shape {list(x.shape)} (allowed [T, B, N]).")
+        raise DataError(f"calibration: has shape {list(x.shape)} (allowed [T, B, ...]).")
     return x

@@ -1,4 +1,4 @@
-r"""Quantized connections and populations, whose forward pass is the integer graph.
+r"""Quantized connections, whose forward pass is the integer graph.
 
 Brevitas gives a weight of `b` bits, `W ~ q s` with a narrow-range integer `q`. On the chip it becomes
 
@@ -25,6 +25,10 @@ from brevitas.quant import Int8WeightPerChannelFloat, Int8WeightPerTensorFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seamount.ir import Conv, IntConnection, IntConv, IntLinear, Linear
+from seamount.nn.connection import each_step
+from seamount.topology import Wire
+
 CHIP_WEIGHT_BITS = 9
 """Sign, 8 bits of magnitude; the last is 0 in MIXED sign mode."""
 SCALE_FLOOR = 2**-6
@@ -32,70 +36,199 @@ SCALE_FLOOR = 2**-6
 EXACT_FLOAT32 = 1 << 24
 
 
-class QuantConnection(qnn.QuantLinear):
-    """`nn.Linear` with a Brevitas weight quantizer, on the chip's integers: spikes `[.., in]` -> a `[.., out]`.
+class QuantConnection(nn.Module):
+    """What QuantLinear and the quantized convolutions add to Brevitas' layers: spikes -> a, on the chip's integers.
 
-    Args:
-        linear: the float connection; its bias, if any, is added by the population.
+    Attributes:
         bits: 2..8.
-        per_channel: one scale per output neuron instead of one for all.
-        sharing: a connection into the same population whose quantizer this one shares.
         bound: largest magnitude of its input.
+        magnification: `e`: the stored weight is the float network's times 2^e.
+        in_shape: of its source, before the pools in front of it.
+        out_shape: of what it delivers, as the population's.
+        bias: added by the population, to whose shape it broadcasts; or None.
+        scale: `s`, set by `codes`; broadcasts to the population.
     """
 
+    weight: nn.Parameter
     weight_exp: Tensor
+    weight_quant: Any
+    quant_weight: Any
+    bias: nn.Parameter | None
+    spread: tuple[int, ...] = ()
+    """Dimensions of a parameter behind that of the channel."""
 
-    def __init__(
-        self, linear: nn.Linear, bits: int, per_channel: bool, sharing: QuantConnection | None, bound: int
-    ) -> None:
-        largest = max(float(linear.weight.detach().abs().max()), 1e-6)
-        if sharing is None:
-            options: dict[str, Any] = {
-                "weight_quant": Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat,
-                "weight_bit_width": bits,
-                "weight_scaling_min_val": largest * SCALE_FLOOR,
-            }
-        else:
-            options = {"weight_quant": sharing.weight_quant}
-        super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, **options)
-        self.bits, self.bound = bits, bound
-        self.magnification = 0
-        """`e`: the stored weight is the float network's times 2^e."""
+    @staticmethod
+    def options(node: Linear | Conv, bits: int, per_channel: bool, sharing: QuantConnection | None) -> dict[str, Any]:
+        """Brevitas' arguments: a quantizer of its own, or that of a connection into the same population."""
         if sharing is not None:
-            self.magnification = int(np.floor(np.log2(float(sharing.weight.detach().abs().max()) / largest)))
+            return {"bias": False, "weight_quant": sharing.weight_quant}
+        return {
+            "bias": False,
+            "weight_quant": Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat,
+            "weight_bit_width": bits,
+            "weight_scaling_min_val": _largest(node) * SCALE_FLOOR,
+        }
+
+    def adopt(
+        self, node: Linear | Conv, bias: np.ndarray | None, bits: int, bound: int, in_shape: tuple[int, ...],
+        out_shape: tuple[int, ...], sharing: QuantConnection | None,
+    ) -> None:  # fmt: skip
+        """Take over a float connection's weight and bias."""
+        self.bits, self.bound, self.in_shape, self.out_shape = bits, bound, in_shape, out_shape
+        self.magnification = 0
+        if sharing is not None:
+            self.magnification = int(np.floor(np.log2(float(sharing.weight.detach().abs().max()) / _largest(node))))
         self.register_buffer("weight_exp", torch.tensor(0))
         self.scale: Tensor | None = None
         self.held: Tensor | None = None
         with torch.no_grad():
-            self.weight.copy_(linear.weight * 2.0**self.magnification)
-            if linear.bias is not None:
-                self.bias.copy_(linear.bias)
+            self.weight.copy_(torch.tensor(node.weight) * 2.0**self.magnification)
+        if bias is not None:
+            self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
 
     def codes(self) -> Tensor:
-        """`q`, whole numbers in float32 `[out, in]`, straight-through to the weight; sets `scale`, `[out]` or ()."""
+        """`q`, whole numbers in float32 of the weight's shape, straight-through to the weight; sets `scale`."""
         quantized = self.quant_weight()
         scale = quantized.scale.detach()
-        self.scale = scale.reshape(-1) if scale.numel() > 1 else scale.reshape(())
+        self.scale = scale.reshape(-1, *self.spread) if scale.numel() > 1 else scale.reshape(())
         q = quantized.value / scale
         return q + (q.round() - q).detach()
 
     def chip_weight(self) -> np.ndarray:
-        """`w`, int64 `[out, in]`."""
+        """`w`, int64 of the weight's shape."""
         with torch.no_grad():
             q = self.codes()
-        return q.to(torch.int64).numpy() << (CHIP_WEIGHT_BITS - self.bits)
+        return q.to(torch.int64).cpu().numpy() << (CHIP_WEIGHT_BITS - self.bits)
+
+    def node(self, wire: Wire) -> IntConnection:
+        """The integers as a node that reads the sums of the pools in front of it."""
+        common = {"name": wire.name, "inputs": (wire.source,), "delay": wire.delay}
+        return self._node(**common, weight=self.chip_weight(), weight_exp=int(self.weight_exp))
+
+    def _node(self, **fields: Any) -> IntConnection:
+        raise NotImplementedError
 
     def hold(self, on: bool) -> None:
         """Quantize the weight once for all steps of a loop, or stop doing so."""
         self.held = self.codes() if on else None
 
-    def forward(self, spikes: Tensor) -> Tensor:  # type: ignore[override]
-        """Spikes `[.., in]` -> a `[.., out]`, whole numbers."""
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Spikes `[.., *in_shape]`, or the sums that pools made of them, -> a `[.., *out_shape]`, whole numbers."""
         q = self.codes() if self.held is None else self.held
-        if (self.in_features * self.bound) << (self.bits - 1) < EXACT_FLOAT32:
-            a = functional.linear(spikes.float(), q)
-        else:
-            a = functional.linear(spikes.double(), q.double())
+        small = (self.weight[0].numel() * self.bound) << (self.bits - 1) < EXACT_FLOAT32
+        number = torch.float32 if small and self._counts_in_float32(spikes) else torch.float64
+        a = self._sums(spikes.to(number), q.to(number))
         exponent = CHIP_WEIGHT_BITS - self.bits + int(self.weight_exp)
         a = a * 2.0**exponent
         return a if exponent >= 0 else a + (a.floor() - a).detach()
+
+    def _counts_in_float32(self, spikes: Tensor) -> bool:
+        return True
+
+    def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class QuantLinear(QuantConnection, qnn.QuantLinear):
+    """`nn.Linear` on the chip's integers: spikes `[.., in]` -> a `[.., out]`; arguments as of `quantized`."""
+
+    def __init__(self, node: Linear, options: dict[str, Any]) -> None:
+        qnn.QuantLinear.__init__(self, node.weight.shape[1], node.weight.shape[0], **options)
+
+    def _node(self, **fields: Any) -> IntConnection:
+        return IntLinear(**fields)
+
+    def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
+        return functional.linear(spikes, q)
+
+
+class _QuantConv(QuantConnection):
+    """A convolution on the chip's integers: spikes `[.., C, *space]` -> a."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    convolve: Any
+
+    def _node(self, **fields: Any) -> IntConnection:
+        return IntConv(**fields, **self._geometry())
+
+    def _geometry(self) -> dict[str, Any]:
+        names = ("stride", "padding", "dilation", "groups")
+        return {name: getattr(self, name) for name in names}
+
+    def _counts_in_float32(self, spikes: Tensor) -> bool:
+        # Elsewhere a library may choose an algorithm (Winograd) that multiplies by fractions; it has none for float64.
+        return spikes.device.type == "cpu"
+
+    def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
+        return each_step(lambda s: type(self).convolve(s, q, **self._geometry()), spikes, q.ndim - 1)
+
+
+class QuantConv1d(_QuantConv, qnn.QuantConv1d):
+    """`nn.Conv1d` on the chip's integers: spikes `[.., C, L]` -> a; arguments as of `quantized`."""
+
+    spread = (1,)
+    convolve = staticmethod(functional.conv1d)
+
+    def __init__(self, node: Conv, options: dict[str, Any]) -> None:
+        qnn.QuantConv1d.__init__(self, **_arguments(node), **options)
+
+
+class QuantConv2d(_QuantConv, qnn.QuantConv2d):
+    """`nn.Conv2d` on the chip's integers: spikes `[.., C, H, W]` -> a; arguments as of `quantized`."""
+
+    spread = (1, 1)
+    convolve = staticmethod(functional.conv2d)
+
+    def __init__(self, node: Conv, options: dict[str, Any]) -> None:
+        qnn.QuantConv2d.__init__(self, **_arguments(node), **options)
+
+
+def quantized(
+    node: Linear | Conv,
+    bias: np.ndarray | None,
+    *,
+    bits: int,
+    per_channel: bool,
+    bound: int,
+    in_shape: tuple[int, ...],
+    out_shape: tuple[int, ...],
+    sharing: QuantConnection | None,
+) -> QuantConnection:
+    """A float connection with a Brevitas weight quantizer.
+
+    Args:
+        node: the connection; pools in front of it stay in front.
+        bias: broadcasts to its population, which adds it.
+        bits: 2..8.
+        per_channel: one scale per output neuron or channel instead of one for all.
+        bound: largest magnitude of its input.
+        in_shape, out_shape: as `QuantConnection` has them.
+        sharing: a connection into the same population whose quantizer this one shares.
+    """
+    options = QuantConnection.options(node, bits, per_channel, sharing)
+    if isinstance(node, Conv):
+        module: QuantConnection = (QuantConv1d if len(node.kernel) == 1 else QuantConv2d)(node, options)
+    else:
+        module = QuantLinear(node, options)
+    module.adopt(node, bias, bits, bound, in_shape, out_shape, sharing)
+    return module
+
+
+def _arguments(node: Conv) -> dict[str, Any]:
+    """Brevitas' arguments for the shape of a convolution."""
+    return {
+        "in_channels": node.weight.shape[1] * node.groups,
+        "out_channels": node.weight.shape[0],
+        "kernel_size": node.kernel,
+        "stride": node.stride,
+        "padding": node.padding,
+        "dilation": node.dilation,
+        "groups": node.groups,
+    }
+
+
+def _largest(node: Linear | Conv) -> float:
+    return max(float(np.abs(node.weight).max()), 1e-6)

@@ -36,7 +36,7 @@ class QuantPopulation(Neuron):
         self.neuron, self.limits, self.name = neuron, limits, name
         self.node_type = neuron.node_type  # type: ignore[misc]
         self.surrogate, self.detach_reset = neuron.surrogate, neuron.detach_reset
-        self.shape = (connections[0].out_features,)
+        self.shape = connections[0].out_shape
         self.observed: float | None = None
         self.held: tuple[Any, ...] | None = None
         object.__setattr__(self, "connections", tuple(connections))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from math import prod
 from typing import Any
 
 import torch
@@ -11,10 +12,12 @@ from torch import nn
 from seamount import targets
 from seamount.errors import QuantizationError, raise_all
 from seamount.limits import Limits
-from seamount.nn.neuron import parent_of
-from seamount.quantization.calibration import calibrate
-from seamount.quantization.connection import QuantConnection
+from seamount.nn.connection import SumPool2d
+from seamount.nn.neuron import Neuron, parent_of
+from seamount.quantization.calibration import calibrate, spikes_of
+from seamount.quantization.connection import QuantConnection, quantized
 from seamount.quantization.population import QuantPopulation
+from seamount.synapses import pool_of, shapes_through, unpooled
 from seamount.topology import INPUT, Cell, trace
 
 BITS = range(2, 9)
@@ -35,12 +38,17 @@ def quantize(
     exponent per population is chosen on the calibration data and kept from then on. The forward pass of the result is
     the integer graph that `sm.lower` makes of it, spike for spike, before, during and after further training.
 
+    Batch norms (with the statistics that they have in evaluation), weight standardisation and pools behind a connection
+    are folded into its weight and bias first, and train as such from then on; pools in front of a connection sum whole
+    numbers, and the factor of a mean goes into the weight.
+
     Args:
-        net: float network of `nn.Linear` and the neurons of `sm.nn`.
+        net: float network of `nn.Linear` and what `sm.nn` has.
         weight_bits: 2..8.
         per_channel: one weight scale per output neuron instead of one per connection.
         target: whose limits hold.
-        calibration: spikes `[T, B, N]`, or a data split with `spikes(indices)`, of which at most 512 samples are used.
+        calibration: spikes `[T, B, ...]`, or a data split with `spikes(indices)`, of which at most 512 samples are
+            used.
         input_bound: largest magnitude of an input value, 1 for spikes.
 
     Returns:
@@ -61,23 +69,47 @@ def quantize(
             f"{type(net).__name__}: is quantized already. Hint: give the float network, or calibrate."
         )
     raise_all(QuantizationError, _not_finite(qnet))
+    spikes = spikes_of(calibration)
+    shapes = {INPUT: tuple(spikes.shape[2:])}
     for cell in cells:
-        _replace(qnet, cell, weight_bits, per_channel, limits, input_bound)
-    calibrate(qnet, calibration)
+        _replace(net, qnet, cell, shapes, weight_bits, per_channel, limits, input_bound)
+    calibrate(qnet, spikes)
     return qnet
 
 
-def _replace(net: nn.Module, cell: Cell, bits: int, per_channel: bool, limits: Limits, input_bound: int) -> None:
-    connections: list[QuantConnection] = []
-    for wire in cell.wires:
-        linear = net.get_submodule(wire.name)
-        assert isinstance(linear, nn.Linear)
-        sharing = connections[0] if connections else None
+def _replace(
+    net: nn.Module, qnet: nn.Module, cell: Cell, shapes: dict[str, tuple[int, ...]], bits: int, per_channel: bool,
+    limits: Limits, input_bound: int,
+) -> None:  # fmt: skip
+    """Put quantized modules into `qnet` where `net` has those of a cell; the population's shape joins `shapes`."""
+    connections: dict[str, QuantConnection] = {}
+    for wire in sorted(cell.wires, key=lambda w: w.source == cell.name):  # its own spikes have the shape of the others
+        in_shape = shapes[wire.source]
+        node, bias, pools = unpooled(net, wire, in_shape)
+        for pool in (pool for pool in pools if pool.overlaps):
+            raise QuantizationError(
+                f"{pool.name}: its windows of {pool.kernel}, {pool.stride} apart, overlap before {wire.name}, whose "
+                "quantized weights would add up beyond their bits. Hint: a stride of at least the kernel, or the pool "
+                "behind the connection."
+            )
         bound = input_bound if wire.source == INPUT else 1
-        connections.append(QuantConnection(linear, bits, per_channel, sharing, bound))
-        _put(net, wire.name, connections[-1])
-    neuron = net.get_submodule(cell.module)
-    _put(net, cell.module, QuantPopulation(neuron, connections, limits, cell.name))  # type: ignore[arg-type]
+        module = quantized(
+            node, bias, bits=bits, per_channel=per_channel, bound=bound * prod(pool.size for pool in pools),
+            in_shape=in_shape, out_shape=node.out_shape(shapes_through(pools, in_shape)[-1]),
+            sharing=next(iter(connections.values()), None),
+        )  # fmt: skip
+        shapes.setdefault(cell.name, module.out_shape)
+        module.weight.requires_grad_(not isinstance(net.get_submodule(wire.name), SumPool2d))
+        connections[wire.name] = module
+        _put(qnet, wire.name, module)
+        for name in wire.before:
+            pool = pool_of(net, name)
+            _put(qnet, name, SumPool2d(pool.kernel, pool.stride))  # type: ignore[arg-type]
+        for name in wire.after:
+            _put(qnet, name, nn.Identity())
+    neuron = qnet.get_submodule(cell.module)
+    assert isinstance(neuron, Neuron)
+    _put(qnet, cell.module, QuantPopulation(neuron, [connections[w.name] for w in cell.wires], limits, cell.name))
 
 
 def _put(net: nn.Module, name: str, module: nn.Module) -> None:
