@@ -64,15 +64,15 @@ def read_npz(
         raise DataError(f"{path}: is not a readable .npz file ({error}).") from error
 
 
-def read_npy(path: Path, dtype, shape: tuple[int | None, ...]) -> np.ndarray:
-    """Read an .npy file that must hold that dtype and shape, None where a length is free.
+def read_npy(path: Path, dtypes: Sequence[np.dtype], shape: tuple[int | None, ...]) -> np.ndarray:
+    """Read an .npy file that must hold one of those dtypes and that shape, None where a length is free.
 
     Raises:
         DataError: the file is damaged or holds something else.
     """
     try:
         with path.open("rb") as file:
-            return _read_array(file, path.stat().st_size, str(path), dtype, shape)
+            return _read_array(file, path.stat().st_size, str(path), dtypes, shape)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: is not a readable .npy file ({error}).") from error
 
@@ -108,10 +108,12 @@ def _read_member(archive: zipfile.ZipFile, path: Path, name: str, dtype, shape: 
     if f"{name}.npy" not in archive.namelist():
         raise DataError(f"{path}: has no array {name!r}.")
     with archive.open(f"{name}.npy") as file:
-        return _read_array(file, archive.getinfo(f"{name}.npy").file_size, f"{path}: {name}", dtype, shape)
+        return _read_array(file, archive.getinfo(f"{name}.npy").file_size, f"{path}: {name}", (dtype,), shape)
 
 
-def _read_array(file, file_size: int, what: str, dtype, shape: tuple[int | None, ...]) -> np.ndarray:
+def _read_array(
+    file, file_size: int, what: str, dtypes: Sequence[np.dtype], shape: tuple[int | None, ...]
+) -> np.ndarray:
     """One array in NumPy's format, its header checked first."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -119,9 +121,9 @@ def _read_array(file, file_size: int, what: str, dtype, shape: tuple[int | None,
     fits = len(found_shape) == len(shape) and all(
         want in (None, got) for want, got in zip(shape, found_shape, strict=True)
     )
-    if not fits or found_dtype != dtype:
+    if not fits or found_dtype not in dtypes:
         wanted = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
-        raise DataError(f"{what} is {found_dtype} {found_shape}, expected {np.dtype(dtype)} {wanted}.")
+        raise DataError(f"{what} is {found_dtype} {found_shape}, expected {' or '.join(map(str, dtypes))} {wanted}.")
     size = int(np.prod(found_shape, dtype=object)) * found_dtype.itemsize
     held = file_size - file.tell()
     if held < size:
