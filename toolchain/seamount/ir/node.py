@@ -169,6 +169,7 @@ class Population(Node):
     Attributes:
         spiking: False for a readout, whose output is its v.
         STATE: names of the state variables, all zero when a sample begins.
+        RANGES: lowest and highest value of a float population's fields; training keeps within them.
         THRESHOLDS: fields of a float population that v is compared with, or moved by: they set the integers' scale.
         step: `step(a, *state, *constants()) -> (out, *state)`, elementwise, in nothing but `+ - * << >> < <= >`.
     """
@@ -177,6 +178,7 @@ class Population(Node):
 
     spiking: ClassVar[bool] = True
     STATE: ClassVar[tuple[str, ...]] = ()
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {}
     THRESHOLDS: ClassVar[tuple[str, ...]] = ()
     step: ClassVar[Callable[..., tuple]]
 
@@ -208,6 +210,12 @@ class Population(Node):
                 channel = self.shape[:1] + (1,) * (len(self.shape) - 1)
                 allowed = " or ".join(map(str, dict.fromkeys([(), channel, self.shape])))
                 raise GraphError(f"{self.name}: {field} has shape {value.shape} (allowed {allowed}).")
+        for field, (low, high) in self.RANGES.items():
+            value = getattr(self, field)
+            if value.min() < low or value.max() > high:
+                used = f"{value.min():g}" if value.min() == value.max() else f"{value.min():g}..{value.max():g}"
+                allowed = f"{low:g}..{high:g}" if high < math.inf else f"{low:g} or more"
+                raise GraphError(f"{self.name}: {field} = {used} (allowed {allowed}).")
 
     @property
     def size(self) -> int:

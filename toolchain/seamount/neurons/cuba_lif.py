@@ -19,6 +19,7 @@ torch forward pass, the emulator's kernel and the exported ONNX functions are ma
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from seamount.limits import Limits
 
 RESETS = ("zero", "subtract", "none")
+RETENTIONS: dict[str, tuple[float, float]] = {"alpha": (0, 1), "beta": (0, 1)}
 
 
 @register_jitable
@@ -127,6 +129,7 @@ class CubaLIF(Population):
     stage: ClassVar[str | None] = "float"
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("alpha", "beta", "vth", "bias", "reset_by"), np.float64)
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {**RETENTIONS, "vth": (0, math.inf)}
     THRESHOLDS: ClassVar[tuple[str, ...]] = ("vth", "reset_by")
     step = staticmethod(float_step)
 
@@ -135,13 +138,12 @@ class CubaLIF(Population):
             object.__setattr__(self, "reset_by", self.vth)
         super().check()
         check_reset(self)
-        check_retention(self)
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         return (self.alpha, self.beta, self.bias, self.vth, *reset_constants(self.reset, self.reset_by, 1.0))
 
-    def quantize(self, unit: np.ndarray, limits: Limits) -> IntCubaLIF:
+    def quantize(self, unit: np.ndarray, limits: Limits) -> Population:
         """The integers of this population: `vth = round(vth / unit)`, `reset_by = round(reset_by / kappa)`.
 
         Where `reset_by` is vth, it is `vth << 6`, so that both round alike.
@@ -149,15 +151,19 @@ class CubaLIF(Population):
         Raises:
             QuantizationError: a threshold, bias or reset that the target cannot represent.
         """
+        return IntCubaLIF(**self.integers(unit, limits))
+
+    def integers(self, unit: np.ndarray, limits: Limits) -> dict[str, Any]:
+        """The fields of the integer population, as `quantize` says."""
         mantissa = whole(self.name, "vth", self.vth, unit, limits.vth[1])
         reset_by = None
         if self.reset == "subtract" and not np.array_equal(self.reset_by, self.vth):  # type: ignore[arg-type]
             reset_by = whole(self.name, "reset_by", self.reset_by, kappa(unit), limits.vth[1] << ACT_SHIFT)  # type: ignore[arg-type]
-        return IntCubaLIF(
-            name=self.name, inputs=self.inputs, shape=self.shape, scale=kappa(unit), reset=self.reset,
-            du=loss_u(self.alpha, limits), dv=loss_v(self.beta, limits), vth=mantissa, reset_by=reset_by,
+        return {
+            "name": self.name, "inputs": self.inputs, "shape": self.shape, "scale": kappa(unit), "reset": self.reset,
+            "du": loss_u(self.alpha, limits), "dv": loss_v(self.beta, limits), "vth": mantissa, "reset_by": reset_by,
             **bias(self.name, self.bias, unit, limits),
-        )  # type: ignore[arg-type]  # fmt: skip
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -225,14 +231,6 @@ class IntCubaLIF(Population):
 def check_reset(node) -> None:
     if node.reset not in RESETS:
         raise GraphError(f"{node.name}: reset {node.reset!r} is unknown. Allowed: {', '.join(RESETS)}.")
-
-
-def check_retention(node) -> None:
-    for field in ("alpha", "beta"):
-        value = getattr(node, field)
-        if value.min() < 0 or value.max() > 1:
-            used = f"{value.min():g}" if value.min() == value.max() else f"{value.min():g}..{value.max():g}"
-            raise GraphError(f"{node.name}: {field} = {used} (allowed 0..1).")
 
 
 def reset_constants(reset: str, reset_by, one):

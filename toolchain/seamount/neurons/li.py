@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 
 from seamount.fixed_point import UNITY
 from seamount.ir.node import Population
-from seamount.neurons.cuba_lif import check_retention, float_integrate, int_integrate, retention_u, retention_v
+from seamount.neurons.cuba_lif import RETENTIONS, float_integrate, int_integrate, retention_u, retention_v
 from seamount.neurons.quantize import bias, kappa, loss_u, loss_v
 
 if TYPE_CHECKING:
@@ -46,11 +46,8 @@ class LI(Population):
     spiking: ClassVar[bool] = False
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("alpha", "beta", "bias"), np.float64)
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = RETENTIONS
     step = staticmethod(float_step)
-
-    def check(self) -> None:
-        super().check()
-        check_retention(self)
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""

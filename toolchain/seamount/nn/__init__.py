@@ -12,20 +12,28 @@ from seamount.nn.connection import (
     WSConv2d,
     WSLinear,
 )
-from seamount.nn.neuron import LI, LIF, CubaLIF, Neuron, Recurrent, State, carrying, populations, recording
+from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
+from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
 from seamount.nn.surrogate import (
+    ArcTan,
+    Exponential,
     FastSigmoid,
+    Gaussian,
+    MultiGaussian,
     Rectangular,
     Sigmoid,
     StraightThrough,
     SuperSpike,
     Surrogate,
     Triangular,
+    TruncatedQuadratic,
 )
 
 __all__ = [
+    "IF",
     "LI",
     "LIF",
+    "ArcTan",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -33,8 +41,11 @@ __all__ = [
     "Conv2d",
     "CubaLIF",
     "Delayed",
+    "Exponential",
     "FastSigmoid",
     "Flatten",
+    "Gaussian",
+    "MultiGaussian",
     "Neuron",
     "Rectangular",
     "Recurrent",
@@ -45,9 +56,11 @@ __all__ = [
     "SuperSpike",
     "Surrogate",
     "Triangular",
+    "TruncatedQuadratic",
     "WSConv2d",
     "WSLinear",
     "carrying",
     "populations",
     "recording",
+    "retention",
 ]

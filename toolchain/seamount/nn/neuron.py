@@ -1,4 +1,4 @@
-"""Torch modules of the neuron models.
+"""What the torch modules of all neuron models share, and recurrence; `lif.py` and its neighbours hold the models.
 
 Every module maps synaptic input `[T, B, N]` to spikes `[T, B, N]` from a clean state (`forward`), or one step of it
 with the state given and returned (`step`). The sequence is equal to the loop of its steps.
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seamount import neurons
 from seamount.errors import GraphError, SeamountError
 from seamount.ir import Population as Node
 from seamount.nn.kernels import Spec
@@ -32,6 +31,8 @@ class Neuron(nn.Module):
     Args:
         surrogate: derivative that stands in for the spike's; default FastSigmoid(25).
         detach_reset: leave what a spike does to the state out of the backward pass.
+        learn: names of parameters that train beside those given as `nn.Parameter`: `("beta", "vth")`. One number is
+            one parameter for the layer, a tensor one for each neuron. What has a range (the node's RANGES) stays in it.
         fields: the node's parameters: numbers or tensors (`nn.Parameter` trains), and names such as `reset`.
 
     Attributes:
@@ -47,12 +48,25 @@ class Neuron(nn.Module):
     carrying = False
     carried: State | None = None
 
-    def __init__(self, *, surrogate: Surrogate | None = None, detach_reset: bool = False, **fields: Any) -> None:
+    def __init__(
+        self,
+        *,
+        surrogate: Surrogate | None = None,
+        detach_reset: bool = False,
+        learn: Sequence[str] = (),
+        **fields: Any,
+    ) -> None:
         super().__init__()
+        learn = (learn,) if isinstance(learn, str) else learn
+        allowed = [k for k, value in fields.items() if k in self.node_type.ARRAYS and value is not None]
+        if unknown := sorted(set(learn) - set(allowed)):
+            raise SeamountError(f"{type(self).__name__}: learn = {', '.join(unknown)} (allowed: {', '.join(allowed)}).")
         self.surrogate = FastSigmoid() if surrogate is None else surrogate
         self.detach_reset = detach_reset
         for name, value in fields.items():
-            if name in self.node_type.ARRAYS and value is not None and not isinstance(value, nn.Parameter):
+            if name in learn and not isinstance(value, nn.Parameter):
+                setattr(self, name, nn.Parameter(torch.as_tensor(value, dtype=torch.float32).detach().clone()))
+            elif name in self.node_type.ARRAYS and value is not None and not isinstance(value, nn.Parameter):
                 self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
             else:
                 setattr(self, name, value)
@@ -67,8 +81,13 @@ class Neuron(nn.Module):
         return self.node_type.spiking
 
     def fields(self) -> dict[str, Any]:
-        """The node's parameters by name, as tensors and names."""
-        return {name: getattr(self, name) for name in self._names}
+        """The node's parameters by name, as tensors (within their ranges) and names."""
+        ranges = self.node_type.RANGES
+        values = {name: getattr(self, name) for name in self._names}
+        return {
+            name: _Within.apply(value, *ranges[name]) if isinstance(value, nn.Parameter) and name in ranges else value
+            for name, value in values.items()
+        }
 
     def node(self, name: str, inputs: Sequence[str], shape: tuple[int, ...], **changed: Any) -> Node:
         """The float node of this population; `changed` takes the place of its own parameters."""
@@ -160,88 +179,27 @@ class Neuron(nn.Module):
         return ", ".join([*shown, *([f"surrogate={self.surrogate}"] if self.spiking else [])])
 
 
+class _Within(torch.autograd.Function):
+    """`clamp(x, low, high)`; outside, only gradients that descend back into the range pass."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(x)
+        ctx.range = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx, g: Tensor):  # type: ignore[override]
+        (x,), (low, high) = ctx.saved_tensors, ctx.range
+        return g.masked_fill((x <= low) & (g > 0) | (x >= high) & (g < 0), 0), None, None
+
+
 def _fixed(value: Any) -> Any:
     """0 and 1 that neither train nor differ between neurons as plain numbers, which the kernels leave out."""
     if isinstance(value, Tensor) and value.ndim == 0 and not value.requires_grad and value.device.type == "cpu":
         number = value.item()
         return number if number in (0.0, 1.0) else value
     return float(value) if isinstance(value, (int, float)) else value
-
-
-def _trained(bias: float | Tensor) -> float | Tensor:
-    """A bias given as a tensor trains."""
-    return nn.Parameter(bias.detach().float()) if isinstance(bias, Tensor) else bias
-
-
-class CubaLIF(Neuron):
-    """Current-based LIF: `u = alpha u + x;  v = beta v + u + bias;  s = v > vth`, then the reset.
-
-    Args:
-        alpha, beta: retention of u and v per step, number or tensor `[N]`; an `nn.Parameter` trains.
-        vth: threshold, number or tensor `[N]`; strict.
-        reset: `"zero"`, `"subtract"` or `"none"`.
-        reset_by: what `"subtract"` takes away; default vth.
-        bias: added to v in each step; a tensor `[N]` becomes a trained parameter.
-        options: `surrogate`, `detach_reset`, as in Neuron.
-
-    Example:
-        >>> import torch, seamount as sm
-        >>> lif = sm.nn.CubaLIF(alpha=0.5, beta=0.9, vth=1.0)
-        >>> lif(torch.ones(4, 1, 3))[:, 0, 0]
-        tensor([0., 1., 1., 1.])
-    """
-
-    node_type = neurons.CubaLIF
-
-    def __init__(
-        self,
-        alpha: float | Tensor,
-        beta: float | Tensor,
-        vth: float | Tensor = 1.0,
-        *,
-        reset: str = "subtract",
-        reset_by: float | Tensor | None = None,
-        bias: float | Tensor = 0.0,
-        **options: Any,
-    ) -> None:
-        if reset_by is not None and reset != "subtract":
-            raise SeamountError(f"{type(self).__name__}: reset_by is given, but reset is {reset!r}.")
-        if not bool((torch.as_tensor(vth) > 0).all()):
-            raise SeamountError(f"{type(self).__name__}: vth = {torch.as_tensor(vth).tolist()} (allowed > 0).")
-        fields = {"beta": beta, "vth": vth, "reset": reset, "reset_by": reset_by, "bias": _trained(bias)}
-        super().__init__(alpha=alpha, **fields, **options)
-
-
-class LIF(CubaLIF):
-    """Leaky integrate-and-fire: `v = beta v + x;  s = v > vth`, then the reset. Arguments as in CubaLIF.
-
-    Example:
-        >>> import torch, seamount as sm
-        >>> lif = sm.nn.LIF(beta=0.9, vth=1.0, reset="subtract")
-        >>> lif(torch.full((4, 1, 3), 0.6))[:, 0, 0]
-        tensor([0., 1., 0., 1.])
-    """
-
-    node_type = neurons.LIF
-
-    def __init__(self, beta: float | Tensor, vth: float | Tensor = 1.0, **options: Any) -> None:
-        super().__init__(0.0, beta, vth, **options)
-
-
-class LI(Neuron):
-    """Leaky integrator, a readout: `u = alpha u + x;  v = beta v + u + bias`; returns v.
-
-    Args:
-        beta, alpha: retention of v and u per step, number or tensor `[N]`; an `nn.Parameter` trains.
-        bias: added to v in each step; a tensor `[N]` becomes a trained parameter.
-    """
-
-    node_type = neurons.LI
-
-    def __init__(
-        self, beta: float | Tensor, alpha: float | Tensor = 0.0, *, bias: float | Tensor = 0.0, **options: Any
-    ) -> None:
-        super().__init__(beta=beta, alpha=alpha, bias=_trained(bias), **options)
 
 
 class Recurrent(nn.Module):
