@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +19,11 @@ SURROGATES = [
     sm.nn.Triangular(0.5),
     sm.nn.Rectangular(1.0),
     sm.nn.StraightThrough(),
+    sm.nn.ArcTan(2.0),
+    sm.nn.Exponential(5.0),
+    sm.nn.Gaussian(0.4),
+    sm.nn.MultiGaussian(0.5),
+    sm.nn.TruncatedQuadratic(0.5),
 ]
 
 
@@ -164,6 +171,12 @@ def test_recurrent_hears_its_spikes_one_step_later():
     assert 0 < out.mean() < 1
 
 
+def multi_gaussian_integral(x: torch.Tensor) -> torch.Tensor:
+    """Yin 2021 with h = 0.15, s = 6, gamma = 0.5, sigma = 0.5."""
+    middle, left, right = (torch.distributions.Normal(m, w) for m, w in ((0.0, 0.5), (-0.5, 3.0), (0.5, 3.0)))
+    return 0.5 * (1.15 * middle.cdf(x) - 0.15 * left.cdf(x) - 0.15 * right.cdf(x))
+
+
 @pytest.mark.parametrize(
     ("surrogate", "antiderivative"),
     [
@@ -174,6 +187,11 @@ def test_recurrent_hears_its_spikes_one_step_later():
                                                       1 - 0.5 * (1 - x / 0.5).clamp(0) ** 2)),
         (sm.nn.Rectangular(0.5), lambda x: (x / 0.5 + 0.5).clamp(0, 1)),
         (sm.nn.StraightThrough(), lambda x: x),
+        (sm.nn.ArcTan(2.0), lambda x: torch.arctan(math.pi * x) / math.pi),
+        (sm.nn.Exponential(5.0, 2.0), lambda x: x.sign() * 2 / 5 * (1 - (-5 * x.abs()).exp())),
+        (sm.nn.Gaussian(0.4), lambda x: torch.distributions.Normal(0.0, 0.4).cdf(x)),
+        (sm.nn.MultiGaussian(0.5), multi_gaussian_integral),
+        (sm.nn.TruncatedQuadratic(0.5), lambda x: (1 + 2 * x).clamp(0) ** 2 / 4),
     ],
     ids=lambda s: type(s).__name__,
 )  # fmt: skip
