@@ -74,7 +74,9 @@ def compare(graph: Graph, data: Dataset) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-lava", action="store_true", help="leave Lava out")
+    parser.add_argument("--quick", action="store_true", help="one seed")
     arguments = parser.parse_args()
+    seeds = 1 if arguments.quick else SEEDS
     recipe = recipes.load("digits")
     net, data, _ = recipes.train(recipe)
     graph = sm.lower(sm.quantize(net, weight_bits=8, calibration=data.train))
@@ -83,9 +85,9 @@ def main() -> int:
     ok = True
     for rounding in ("shared", "per-synapse"):
         start = time.perf_counter()
-        runs = [relearn(graph, data, seed, rounding) for seed in range(SEEDS)]
+        runs = [relearn(graph, data, seed, rounding) for seed in range(seeds)]
         steps = len(RATES) * len(data.train) * data.train.steps
-        print(f"rounding {rounding}: {SEEDS} seeds, rates {', '.join(map(str, RATES))} LSB")
+        print(f"rounding {rounding}: {seeds} seeds, rates {', '.join(map(str, RATES))} LSB")
         for seed, (found, _) in enumerate(runs):
             print(f"  seed {seed}: wiped {found[0]:5.2f} %, " + ", ".join(f"pass {i + 1} {a:.2f} %" for i, a in
                                                                        enumerate(found[1:])))  # fmt: skip
