@@ -79,8 +79,12 @@ class Run:
         torch.save(content, buffer)
         write_whole(path, buffer.getvalue())
 
-    def load(self, path: str | Path) -> list[Tensor]:
-        """Go back to a run as it was written; return the states of the generators.
+    def load(self, path: str | Path, rank: int = 0) -> None:
+        """Go back to a run as it was written, torch's generators included.
+
+        Args:
+            path: of the file.
+            rank: of this process.
 
         Raises:
             FileFormatError: the file is truncated or is no checkpoint, or its network is another.
@@ -98,12 +102,14 @@ class Run:
         try:
             self.net.load_state_dict(content["network"])
             self.optimizer.load_state_dict(content["optimizer"])
+            if content["schedule"].keys() != self.schedule.state_dict().keys():
+                raise ValueError("the schedule is another")
             self.schedule.load_state_dict(content["schedule"])
             self.history.__dict__.update(asdict(History(**content["history"])))
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            set_generator_state(content["generators"][rank], next(self.net.parameters()).device)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise FileFormatError(f"{path}: does not hold a sound run ({error}).") from error
         self.best = content["best"]
-        return content["generators"]
 
 
 def load_weights(path: str | Path, net: nn.Module) -> None:

@@ -17,7 +17,7 @@ from seamount_models import decoding, losses
 from seamount_models.losses import ActivityBounds, Loss, count_cross_entropy
 from seamount_models.splits import Dataset, Split
 from seamount_models.training.activity import Health, spiking
-from seamount_models.training.checkpoint import Run, generator_state, set_generator_state
+from seamount_models.training.checkpoint import Run, generator_state
 from seamount_models.training.curves import Curves
 from seamount_models.training.distributed import Processes
 from seamount_models.training.evaluation import evaluate, weight_of
@@ -114,7 +114,7 @@ def fit(
         # what the network draws differs between processes, as it does between the samples of one
         torch.manual_seed(seed if processes.first else _epoch_seed(seed, -processes.rank))
         if checkpoint is not None and Path(checkpoint).exists():
-            set_generator_state(run.load(checkpoint)[processes.rank], device)
+            run.load(checkpoint, processes.rank)
         task = bar.add_task(f"train on {data.name}", total=epochs * steps, completed=run.epoch * steps, status="")
         with closing(Curves(log if processes.first else None, run.epoch)) as curves:
             while run.epoch < epochs and (patience is None or history.stale() < patience):
