@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
@@ -74,7 +75,7 @@ def fetch(remote: Remote, folder: Path, *, progress: bool = True) -> None:
                 _extract(remote, part, folder)
             else:
                 os.replace(part, path)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
+    except (OSError, HTTPException, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DataError(
             f"{remote.url}: cannot be fetched ({reason}). Hint: fetch it where there is a route, and put "
