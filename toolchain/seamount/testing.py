@@ -11,11 +11,14 @@ and the threshold is put a share of sigma (`MARGIN`) above the mean.
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
 import numpy as np
 
 from seamount.errors import GraphError
 from seamount.fixed_point import ACT_SHIFT, U_LIMIT, UNITY
-from seamount.ir import Graph, Input, IntLinear, Linear, Node, Output, Population
+from seamount.ir import Conv, Graph, Input, IntConnection, IntConv, IntLinear, Linear, Node, Output, Population
 from seamount.limits import Limits
 from seamount.neurons import LI, CubaLIF, IntCubaLIF, IntLI
 from seamount.neurons.cuba_lif import retention_u, retention_v
@@ -31,6 +34,7 @@ def random_graph(
     *,
     depth: int = 2,
     width: int = 16,
+    conv: int = 0,
     neuron: str = "cuba",
     reset: str = "zero",
     readout: bool = False,
@@ -49,6 +53,8 @@ def random_graph(
         rng: the only source of chance.
         depth: number of populations.
         width: size of the layers, each drawn from half to three halves of it.
+        conv: number of layers, from the first, that are convolutions `conv<l>` of two dimensions, with recurrent
+            connections that are convolutions too; the input then has channels, height and width.
         neuron: `"cuba"`, or `"lif"` (du = 4095).
         reset: `"zero"`, `"subtract"` or `"none"`.
         readout: the last population is a leaky integrator.
@@ -72,9 +78,19 @@ def random_graph(
     if neuron not in ("cuba", "lif"):
         raise GraphError(f"random_graph: neuron {neuron!r} is unknown. Allowed: cuba, lif.")
     sizes = [int(n) for n in rng.integers(max(1, width // 2), max(2, width + width // 2), depth + 1)]
+    shapes: list[tuple[int, ...]] = [(n,) for n in sizes]
     names = ["input", *(f"pop{i}" for i in range(1, depth + 1))]
+    geometries: dict[str, dict[str, Any]] = {}
+    if conv:
+        shapes[0] = (2, *(int(n) for n in rng.integers(6, 9, 2)))
+    for layer in range(1, min(conv, depth) + 1):
+        geometries[f"conv{layer}"], shapes[layer] = _convolution(rng, shapes[layer - 1])
+        channels = shapes[layer][0]
+        geometries[f"rec{layer}"] = {"weight": (channels, channels, 3, 3), "padding": (1, 1)}
     last_spiking = depth - 1 if readout else depth
-    edges: list[tuple[str, int, int, int]] = [(f"fc{i}", i - 1, i, 0) for i in range(1, depth + 1)]
+    edges: list[tuple[str, int, int, int]] = [
+        (f"conv{i}" if i <= conv else f"fc{i}", i - 1, i, 0) for i in range(1, depth + 1)
+    ]
     if recurrent:
         edges += [(f"rec{i}", i, i, recurrent) for i in range(1, last_spiking + 1)]
     if feedback and last_spiking > 1:
@@ -82,20 +98,23 @@ def random_graph(
     if skip and depth > 1:
         edges.append(("skip", 0, depth, 0))
 
-    nodes: list[Node] = [Input(name="input", shape=(sizes[0],), kind=kind, bound=bound)]
+    nodes: list[Node] = [Input(name="input", shape=shapes[0], kind=kind, bound=bound)]
     for layer in range(1, depth + 1):
         incoming = [e for e in edges if e[2] == layer]
-        connections, power = [], np.zeros(sizes[layer])
+        shape = shapes[layer]
+        connections, power = [], np.zeros(shape)
         exp = int(rng.integers(weight_exp[0], weight_exp[1] + 1))
         for name, source, _, delay in incoming:
-            node = _connection(rng, name, names[source], (sizes[layer], sizes[source]), delay,
+            geometry = geometries.get(name, {"weight": (prod(shape), prod(shapes[source]))})
+            node = _connection(rng, name, names[source], geometry, delay,
                                int(np.clip(exp + rng.integers(-1, 2), *weight_exp)),
                                0 if source else bound, len(incoming))  # fmt: skip
             connections.append(node)
             variance = RATE * (1 - RATE) if source or kind == "spike" else RATE * (bound + 1) * (2 * bound + 1) / 6
             if not delay:
-                power += variance * ((node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT)) ** 2).sum(axis=1)
-        shape = (sizes[layer],)
+                squares = (node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT)) ** 2
+                each = variance * squares.reshape(len(squares), -1).sum(axis=1)
+                power += each[:, None, None] if isinstance(node, IntConv) else each.reshape(shape)
         nodes += connections
         nodes.append(_population(rng, names[layer], [c.name for c in connections], shape, np.sqrt(power), neuron,
                                  reset, per_neuron, li=readout and layer == depth))  # fmt: skip
@@ -119,9 +138,11 @@ def as_float(graph: Graph) -> Graph:
     unit = 2.0**-14
     nodes: list[Node] = []
     for node in graph:
-        if isinstance(node, IntLinear):
-            weight = node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT) * unit
-            nodes.append(Linear(name=node.name, inputs=node.inputs, delay=node.delay, weight=weight))
+        if isinstance(node, IntConnection):
+            common: dict[str, Any] = {k: v for k, v in node.parameters().items() if k != "weight_exp"}
+            common["weight"] = node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT) * unit
+            kind = Conv if isinstance(node, IntConv) else Linear
+            nodes.append(kind(name=node.name, inputs=node.inputs, **common))
         elif isinstance(node, (IntCubaLIF, IntLI)):
             decays = {"alpha": retention_u(node.du) / UNITY, "beta": retention_v(node.dv) / UNITY}
             common = {"name": node.name, "inputs": node.inputs, "shape": node.shape, "bias": node.bias * unit}
@@ -136,21 +157,44 @@ def as_float(graph: Graph) -> Graph:
     return Graph(nodes, graph.name)
 
 
-def _connection(rng, name, source, shape, delay, exp, bound, share) -> IntLinear:
+def _convolution(rng: np.random.Generator, in_shape: tuple[int, ...]) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Arguments of an IntConv, with the shape of the weight in its place, and the shape of what it delivers."""
+    groups = int(rng.choice([1, 2]))
+    dilation = tuple(int(n) for n in rng.choice([1, 1, 2], 2))
+    kernel = tuple(int(min(k, (n + 1) // 2)) for k, n in zip(rng.integers(2, 4, 2), in_shape[1:], strict=True))
+    stride = tuple(int(n) for n in rng.integers(1, 3, 2))
+    weight = (2 * int(rng.integers(1, 4)), in_shape[0] // groups, *kernel)
+    geometry: dict[str, Any] = {
+        "stride": stride,
+        "dilation": dilation,
+        "padding": tuple(int(rng.integers(0, k)) for k in kernel),
+        "groups": groups,
+    }
+    shape = IntConv(name="", inputs=("",), weight=np.zeros(weight), **geometry).out_shape(in_shape)
+    return {"weight": weight, **geometry}, shape
+
+
+def _connection(rng, name, source, geometry, delay, exp, bound, share) -> IntConnection:
     """Even weights, and the given exponent or the largest smaller one whose sums stay inside 24 bits."""
+    shape = geometry["weight"]
+    axes = tuple(range(1, len(shape)))
     weight = rng.normal(0, 40, shape)
-    weight = 2 * np.clip(np.round(weight - weight.mean(axis=1, keepdims=True)), -128, 127).astype(np.int64)
-    largest = int(np.abs(weight).sum(axis=1).max()) * max(bound, 1) * share
+    weight = 2 * np.clip(np.round(weight - weight.mean(axis=axes, keepdims=True)), -128, 127).astype(np.int64)
+    largest = int(np.abs(weight).sum(axis=axes).max()) * max(bound, 1) * share
     while largest * 2.0 ** (exp + ACT_SHIFT) > U_LIMIT:
         exp -= 1
     while exp < Limits().weight_exp[0]:
         weight, exp = weight // 4 * 2, exp + 1
-    return IntLinear(name=name, inputs=(source,), weight=weight, weight_exp=exp, delay=delay)
+    kind = IntConv if len(shape) > 2 else IntLinear
+    return kind(**{**geometry, "name": name, "inputs": (source,), "weight": weight, "weight_exp": exp, "delay": delay})
 
 
 def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li) -> Population:
     limits = Limits()
     draw = shape if per_neuron else ()
+    if per_neuron and len(shape) > 1 and rng.random() < 0.5:  # by channel
+        draw = (shape[0], 1, 1)
+        sigma_a = sigma_a.mean(axis=(1, 2), keepdims=True)
     du = rng.integers(400, UNITY, draw) if neuron == "cuba" else np.asarray(limits.decay[1])
     dv = rng.integers(200, 2500, draw)
     alpha, beta = retention_u(du) / UNITY, retention_v(dv) / UNITY
