@@ -135,5 +135,5 @@ def _h5py(path: Path) -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise DataError(f"{path}: reading HDF5 needs h5py. Hint: pip install h5py.") from error
+        raise DataError(f"{path}: reading HDF5 needs h5py. Hint: pip install 'seamount[data]'.") from error
     return h5py

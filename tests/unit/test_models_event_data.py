@@ -171,7 +171,7 @@ def test_speech_of_another_form(folder):
 def test_without_h5py_the_message_says_so(folder, monkeypatch):
     (folder / "shd_train.h5").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(DataError, match=r"reading HDF5 needs h5py\. Hint: pip install h5py"):
+    with pytest.raises(DataError, match=r"reading HDF5 needs h5py\. Hint: pip install 'seamount\[data\]'"):
         datasets.load("shd")
 
 
@@ -242,5 +242,7 @@ def test_dvs_gesture_through_tonic(folder, monkeypatch):
 
 def test_dvs_gesture_without_tonic(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "tonic", None)
-    with pytest.raises(DataError, match=r"dvs_gesture: downloading it needs tonic\. Hint: pip install tonic"):
+    with pytest.raises(
+        DataError, match=r"dvs_gesture: downloading it needs tonic\. Hint: pip install 'seamount\[data\]'"
+    ):
         datasets.load("dvs_gesture", download=True)

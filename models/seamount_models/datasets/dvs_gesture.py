@@ -116,7 +116,7 @@ def _fetch_with_tonic(*, train: bool) -> None:
     try:
         tonic = importlib.import_module("tonic")
     except ImportError as error:
-        raise DataError("dvs_gesture: downloading it needs tonic. Hint: pip install tonic.") from error
+        raise DataError("dvs_gesture: downloading it needs tonic. Hint: pip install 'seamount[data]'.") from error
     try:
         tonic.datasets.DVSGesture(save_to=str(data_folder()), train=train)
     except (OSError, RuntimeError) as error:
