@@ -58,7 +58,7 @@ def collect(graph: Graph, values: dict, v: dict, record: frozenset[str]) -> Resu
     number = np.int32 if graph.stage == "integer" else np.float64
 
     def as_output(node: Population) -> np.ndarray:
-        return values[node.name].astype(np.uint8 if node.spiking else number)
+        return values[node.name].astype(node.dtype if node.spiking else number)
 
     return Result(
         output=as_output(graph.output),

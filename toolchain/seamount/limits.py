@@ -81,7 +81,7 @@ def usage(graph: Graph, limits: Limits) -> list[Use]:
         found.append(_use(node, "delay", (0, limits.delay)))
     for node in graph.populations:
         for field, allowed in (
-            ("vth", limits.vth), ("du", limits.decay), ("dv", limits.decay),
+            ("vth", limits.vth), ("du", limits.decay), ("dv", limits.decay), ("dw", limits.decay), ("jump", (0, V_MAX)),
             ("bias_mant", limits.bias_mant), ("bias_exp", limits.bias_exp), ("reset_by", (0, V_MAX)),
         ):  # fmt: skip
             if hasattr(node, field):

@@ -28,9 +28,9 @@ class Result:
     """What a run returns; all arrays are time-major and in canonical time.
 
     Attributes:
-        output: `[T, B, *shape]`, spikes (uint8) of the output population, or v of a readout (int32; float64 in a float
-            graph).
-        spikes: per spiking population uint8 `[T, B, *shape]`, where recorded.
+        output: `[T, B, *shape]`, spikes (uint8; int8 where they are signed) of the output population, or v of a
+            readout (int32; float64 in a float graph).
+        spikes: per spiking population uint8 (int8) `[T, B, *shape]`, where recorded.
         v: per population v after the reset, int32 or float64 `[T, B, *shape]`, where recorded.
         output_scale: value of one unit of an integer readout's output in the float network, () or `[*shape]`.
         seconds: wall time of the run itself, without compilation.

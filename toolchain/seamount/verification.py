@@ -167,7 +167,7 @@ def run_torch(graph: Graph, net: nn.Module, x: np.ndarray) -> Result:
         assert module.recorded_v is not None
         v[node.name] = module.recorded_v.numpy().astype(np.int32)
         if node.spiking:
-            spikes[node.name] = module.recorded_spikes.numpy().astype(np.uint8)
+            spikes[node.name] = module.recorded_spikes.numpy().astype(node.dtype)
     output = (spikes if graph.output.spiking else v)[graph.output.name]
     return Result(output, spikes, v, getattr(graph.output, "scale", None), seconds)
 
@@ -181,7 +181,7 @@ def _compare(name: str, got: Result, want: Result, samples: int) -> Row:
         name,
         samples,
         len(got.output),
-        sum(int(s[:, :samples].sum()) for s in want.spikes.values()),
+        sum(int(np.count_nonzero(s[:, :samples])) for s in want.spikes.values()),
         *count(got.spikes, want.spikes),
         *count(got.v, want.v),
         got.seconds,

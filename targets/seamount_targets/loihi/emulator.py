@@ -82,6 +82,7 @@ class EmulatorProgram(Program):
             kind: {n.name: a[n.name].reshape(steps, batch, *n.shape) for n in graph.populations if n.name in a}
             for kind, a in (("spikes", spikes), ("v", v))
         }
+        shaped["spikes"] = {name: a.view(graph[name].dtype) for name, a in shaped["spikes"].items()}  # type: ignore[attr-defined]
         output = shaped["spikes" if graph.output.spiking else "v"][graph.output.name]
         return Result(
             output=output,
@@ -158,7 +159,7 @@ class _Worker:
                 with _products:
                     a = shift(sums.PRODUCTS[wire.product](s, q), wire.shift)
                 summed += a.numpy().reshape(summed.shape)
-        wires = np.array([(w.column, w.width, w.row, w.delay, w.shift) for w in by_event], np.int64).reshape(-1, 5)
+        wires = np.array([(w.column, w.width, w.row, w.delay, w.shift, w.signed) for w in by_event], np.int64).reshape(-1, 6)
         spikes, v = self.spikes.get(name, _NO_BYTES), self.v.get(name, _NO_INTS)
 
         def call(t0: int, t1: int) -> None:
@@ -182,6 +183,7 @@ class _Worker:
         if wire.column >= 0:
             row = self.plan.history - wire.delay
             s = self.bus[: last - first, row : row + end - start, wire.column : wire.column + wire.width]
+            s = s.view(np.int8) if wire.signed else s
         else:
             before = min(max(0, wire.delay - start), end - start)
             s = np.zeros((last - first, end - start, wire.width), self.x.dtype)

@@ -2,6 +2,7 @@
 
 Spikes live on a *bus*, uint8 `[B, history + T, columns]`: the input and every spiking population own a range of
 columns that begins at a multiple of 64 and is padded to one, so that rows are read 64 bytes at a time without a tail.
+A spike is 1; a population of signed spikes also sends 255, which is -1 in int8.
 Row `history + t` holds step t; the rows before it are what delays reach back to.
 
 Compiling this takes seconds, so the machine code is kept on disk. Numba renews it when this file changes, and looks at
@@ -174,6 +175,36 @@ def _events(address, width, index):
 
 
 @kernel()
+def _accumulate(into, index, n, weights, factor, partial):
+    """`into += factor * (sum of the rows of `weights` at `index`)`, MOST_EVENTS rows at a time in int16."""
+    width = into.size
+    index_address, partial_address = index.ctypes.data, partial.ctypes.data
+    for k in range(0, n, MOST_EVENTS):
+        some = min(MOST_EVENTS, n - k)
+        for j in range(0, width, LANES):
+            _add_rows(weights + j, width, index_address + 8 * k, some, partial_address + 2 * j)
+        for j in range(width):
+            into[j] += partial[j] * factor
+
+
+@kernel()
+def _add_signed(a, index, n, weights, shift, partial, total, sent):
+    """`_add_events` of events that are 1 or, where the byte of `sent` is 255, -1; reorders `index`."""
+    up = 0
+    for k in range(n):
+        i = index[k]
+        if sent[i] == 1:
+            index[k] = index[up]
+            index[up] = i
+            up += 1
+    total[:] = 0
+    _accumulate(total, index, up, weights, np.int32(1), partial)
+    _accumulate(total, index[up:], n - up, weights, np.int32(-1), partial)
+    for j in range(a.size):
+        a[j] += total[j] << shift if shift >= 0 else total[j] >> -shift
+
+
+@kernel()
 def _add_events(a, index, n, weights, shift, partial, total):
     """`a += (sum of the rows of `weights` at `index`) << shift`, exactly.
 
@@ -181,21 +212,14 @@ def _add_events(a, index, n, weights, shift, partial, total):
     `weights` is the address of int8 rows as long as `a`. At most MOST_EVENTS rows are added in int16; what these sums
     go into is int32, whose range the planner has checked for any set of rows, before and after the shift.
     """
-    width = a.size
-    index_address, partial_address = index.ctypes.data, partial.ctypes.data
     factor = np.int32(1 << max(shift, 0))
     into = a
     if shift < 0:
         total[:] = 0
         into = total
-    for k in range(0, n, MOST_EVENTS):
-        some = min(MOST_EVENTS, n - k)
-        for j in range(0, width, LANES):
-            _add_rows(weights + j, width, index_address + 8 * k, some, partial_address + 2 * j)
-        for j in range(width):
-            into[j] += partial[j] * factor
+    _accumulate(into, index, n, weights, factor, partial)
     if shift < 0:
-        for j in range(width):
+        for j in range(a.size):
             a[j] += total[j] >> -shift
 
 
@@ -214,8 +238,8 @@ def advance(
         code: address of the population's row kernel.
         bus: uint8 `[B, history + T, columns]`.
         summed: int32 `[B, T, width]`, synaptic input that is there already, or of size 0.
-        wires: int64 `[wires, 5]`, for each connection summed by events: column and width of its source on the bus,
-            its first row in `weights`, delay, shift of the sum of halved weights.
+        wires: int64 `[wires, 6]`, for each connection summed by events: column and width of its source on the bus,
+            its first row in `weights`, delay, shift of the sum of halved weights, 1 where the source sends 255 too.
         weights: int8 `[rows, width]`, halved and transposed.
         constants: int32 `[P, width]`.
         state: int32 `[B, states, width]`.
@@ -242,8 +266,12 @@ def advance(
                 a[:] = 0
             for c in range(wires.shape[0]):
                 n = _events(row - wires[c, 3] * columns + wires[c, 0], wires[c, 1], index)
-                if n:
-                    _add_events(a, index, n, weights.ctypes.data + wires[c, 2] * width, wires[c, 4], partial, total)
+                rows = weights.ctypes.data + wires[c, 2] * width
+                if n and wires[c, 5]:
+                    sent = bus[b, history + t - wires[c, 3], wires[c, 0] :]
+                    _add_signed(a, index, n, rows, wires[c, 4], partial, total, sent)
+                elif n:
+                    _add_events(a, index, n, rows, wires[c, 4], partial, total)
             out = unused.ctypes.data if column < 0 else row + column
             _call(code, a.ctypes.data, out, own_state, constants.ctypes.data, width)
             recorded = (t_first + t) * batch + b_first + b

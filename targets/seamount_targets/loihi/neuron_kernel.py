@@ -5,9 +5,9 @@ int32, which lets a vector hold twice as many; inside, numba computes in int64 l
 of two int32 becomes one 32 x 32 -> 64 bit vector multiplication.
 
 Why int32 cannot overflow: state variables are the chip's 24-bit registers (`wrap` leaves (-2^23, 2^23], `clip`
-+-(2^23 - 1), and a reset subtracts at most 2^23 - 1 from a v that is above a threshold >= 0); constants are checked
-here; the bound on the synaptic input is checked where it is planned. In between, products stay below
-2^23 * 2^13 = 2^36.
++-(2^23 - 1), and a reset moves v by at most 2^23 - 1 toward or past 0 from beyond a threshold >= 0) or, like a
+refractory counter, stay between 0 and a constant; constants are checked here; the bound on the synaptic input is
+checked where it is planned. In between, products stay below 2^23 * 2^13 = 2^36.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class Wire:
         shift: of the sum of halved weights, weight_exp + 1.
         product: which matrix product of `sums` gives its sum.
         events: whether its sum is made event by event; None to decide by activity.
+        signed: whether its source on the bus sends -1 as well.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Wire:
     shift: int
     product: str
     events: bool | None
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Pop
                 shift=connection.weight_exp + 1,
                 product=path if forced else sums.fastest_product(bound, largest),  # type: ignore[arg-type]
                 events=_events(path, on_bus=column >= 0, inside=source in group),
+                signed=column >= 0 and source.kind == "signed",
             )
         )
         rows += padded(size)

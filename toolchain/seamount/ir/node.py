@@ -168,6 +168,7 @@ class Population(Node):
 
     Attributes:
         spiking: False for a readout, whose output is its v.
+        kind, bound: of the spikes that it sends, as an Input's.
         STATE: names of the state variables, all zero when a sample begins.
         RANGES: lowest and highest value of a float population's fields; training keeps within them.
         THRESHOLDS: fields of a float population that v is compared with, or moved by: they set the integers' scale.
@@ -177,6 +178,8 @@ class Population(Node):
     shape: tuple[int, ...]
 
     spiking: ClassVar[bool] = True
+    kind: ClassVar[str] = "spike"
+    bound: ClassVar[int] = 1
     STATE: ClassVar[tuple[str, ...]] = ()
     RANGES: ClassVar[dict[str, tuple[float, float]]] = {}
     THRESHOLDS: ClassVar[tuple[str, ...]] = ()
@@ -216,6 +219,11 @@ class Population(Node):
                 used = f"{value.min():g}" if value.min() == value.max() else f"{value.min():g}..{value.max():g}"
                 allowed = f"{low:g}..{high:g}" if high < math.inf else f"{low:g} or more"
                 raise GraphError(f"{self.name}: {field} = {used} (allowed {allowed}).")
+
+    @property
+    def dtype(self) -> type:
+        """Of its spikes."""
+        return Input.DTYPES[self.kind]
 
     @property
     def size(self) -> int:

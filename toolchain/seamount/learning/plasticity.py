@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from seamount.errors import UnsupportedNodeError, raise_all
-from seamount.ir import Graph, Input, IntLinear
+from seamount.ir import Graph, IntLinear
 from seamount.learning.rule import Rule
 from seamount.neurons import IntCubaLIF
 
@@ -71,7 +71,7 @@ def plasticity_of(graph: Graph, learn: dict[str, LearningRule]) -> Plasticity:
         found.append(
             f"{name}: feeds {post.name}, which is not the output ({graph.output.name}); the last layer learns."
         )
-    if not isinstance(post, IntCubaLIF):
+    if type(post) is not IntCubaLIF:  # one that resets or fires otherwise has a delta of its own
         found.append(
             f"{name}: feeds {post.name}, a {type(post).__name__}; delta needs neurons that spike (IntCubaLIF)."
         )
@@ -81,7 +81,7 @@ def plasticity_of(graph: Graph, learn: dict[str, LearningRule]) -> Plasticity:
         found.append(f"{name}: {', '.join(readers)} read {post.name}; what learns must not feed back.")
     if node.delay:
         found.append(f"{name}: delay {node.delay} (allowed 0).")
-    if isinstance(source, Input) and source.kind != "spike":
+    if source.kind != "spike":
         found.append(f"{name}: reads {source.kind} values; x1 traces spikes.")
     if not hasattr(rule, "plasticity"):
         found.append(f"{name}: {type(rule).__name__} is not a learning rule. Hint: sm.learning.OTTT(lr=...).")

@@ -1,7 +1,22 @@
 """Neuron models, one file each."""
 
+from seamount.neurons.alif import ALIF, IntALIF
 from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF
 from seamount.neurons.li import LI, IntLI
 from seamount.neurons.lif import LIF
+from seamount.neurons.refractory import IntRefractoryLIF, RefractoryLIF
+from seamount.neurons.ternary import IntTernaryLIF, TernaryLIF
 
-__all__ = ["LI", "LIF", "CubaLIF", "IntCubaLIF", "IntLI"]
+__all__ = [
+    "ALIF",
+    "LI",
+    "LIF",
+    "CubaLIF",
+    "IntALIF",
+    "IntCubaLIF",
+    "IntLI",
+    "IntRefractoryLIF",
+    "IntTernaryLIF",
+    "RefractoryLIF",
+    "TernaryLIF",
+]

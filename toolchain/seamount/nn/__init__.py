@@ -1,5 +1,6 @@
 """Torch building blocks: neurons, surrogates and connections beside torch's own `nn.Linear`."""
 
+from seamount.nn.alif import ALIF
 from seamount.nn.connection import (
     AvgPool2d,
     BatchNorm1d,
@@ -14,6 +15,7 @@ from seamount.nn.connection import (
 )
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
 from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
+from seamount.nn.refractory import RefractoryLIF
 from seamount.nn.surrogate import (
     ArcTan,
     Exponential,
@@ -28,8 +30,10 @@ from seamount.nn.surrogate import (
     Triangular,
     TruncatedQuadratic,
 )
+from seamount.nn.ternary import TernaryLIF
 
 __all__ = [
+    "ALIF",
     "IF",
     "LI",
     "LIF",
@@ -49,12 +53,14 @@ __all__ = [
     "Neuron",
     "Rectangular",
     "Recurrent",
+    "RefractoryLIF",
     "Sigmoid",
     "State",
     "StraightThrough",
     "SumPool2d",
     "SuperSpike",
     "Surrogate",
+    "TernaryLIF",
     "Triangular",
     "TruncatedQuadratic",
     "WSConv2d",

@@ -67,8 +67,7 @@ class CubaLIF(Neuron):
     ) -> None:
         if reset_by is not None and reset != "subtract":
             raise SeamountError(f"{type(self).__name__}: reset_by is given, but reset is {reset!r}.")
-        if not bool((torch.as_tensor(vth) > 0).all()):
-            raise SeamountError(f"{type(self).__name__}: vth = {torch.as_tensor(vth).tolist()} (allowed > 0).")
+        check_vth(self, vth)
         alpha = one_of(self, {"alpha": alpha, "tau_u": tau_u}, dt)
         beta = one_of(self, {"beta": beta, "tau_v": tau_v}, dt)
         fields = {"beta": beta, "vth": vth, "reset": reset, "reset_by": reset_by, "bias": trained(bias)}
@@ -159,6 +158,12 @@ def one_of(neuron: Neuron, given: dict[str, Any], dt: float) -> Any:
             f"(allowed: one of {', '.join(given)})."
         )
     return retention(tau, dt) if value is None else value
+
+
+def check_vth(neuron: Neuron, vth: float | Tensor) -> None:
+    """Refuse a threshold that is not above 0."""
+    if not bool((torch.as_tensor(vth) > 0).all()):
+        raise SeamountError(f"{type(neuron).__name__}: vth = {torch.as_tensor(vth).tolist()} (allowed > 0).")
 
 
 def trained(bias: float | Tensor) -> float | Tensor:

@@ -11,9 +11,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from seamount.errors import GraphError
-from seamount.interchange.onnx.functions import Library, is_delayed, number_type
+from seamount.interchange.onnx.functions import Library, is_delayed, number_type, spike_type
 from seamount.interchange.onnx.layout import DOMAIN, IR_VERSION, MAX_NODES, OPSET, VERSION, attribute_codecs
-from seamount.interchange.onnx.symbol import UINT8
 from seamount.ir import Connection, Graph, Input, Node, Output, Population
 
 
@@ -131,12 +130,11 @@ def _leaving(graph: Graph, node: Node) -> Tensor:
     if isinstance(node, Output):
         return replace(_leaving(graph, graph.output), name=node.name)
     if isinstance(node, Input):
-        dtype = helper.np_dtype_to_tensor_dtype(np.dtype(node.dtype))
-        return Tensor(f"{node.name}.spikes", dtype, ("B", *node.shape))
+        return Tensor(f"{node.name}.spikes", spike_type(node), ("B", *node.shape))
     if isinstance(node, Connection):
         return Tensor(f"{node.name}.a", number, ("B", *graph.target(node).shape))
     assert isinstance(node, Population)
-    name, dtype = ("spikes", UINT8) if node.spiking else ("out", number)
+    name, dtype = ("spikes", spike_type(node)) if node.spiking else ("out", number)
     return Tensor(f"{node.name}.{name}", dtype, ("B", *node.shape))
 
 

@@ -1,4 +1,4 @@
-"""ONNX functions for the nodes of a graph: populations by tracing their own `step`, synapses as matrix products."""
+"""ONNX functions for the nodes of a graph: populations by tracing their own `step`, connections by `synapses`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 from onnx import FunctionProto, helper, parser
 
 from seamount.errors import UnsupportedNodeError
-from seamount.fixed_point import shift
 from seamount.interchange.onnx.layout import DELAY_LINE, DOMAIN, OPSET, attribute_codecs, function_name
-from seamount.interchange.onnx.symbol import ANY, BOOL, DOUBLE, FLOAT, INT64, UINT8, Body, Symbol, UntraceableError
-from seamount.ir import Connection, Graph, Input, IntLinear, Linear, Node, Output, Population
-from seamount.limits import largest_sum
+from seamount.interchange.onnx.symbol import ANY, BOOL, DOUBLE, INT64, Body, Symbol, UntraceableError
+from seamount.interchange.onnx.synapses import synapses
+from seamount.ir import Connection, Conv, Graph, Input, IntConv, IntLinear, Linear, Node, Output, Population
 
 
 class Library:
@@ -65,9 +64,9 @@ _DELAY_LINE = f"""
 def _write(graph: Graph, node: Node) -> FunctionProto:
     if isinstance(node, Population):
         return _population(graph, node)
-    if type(node) in (Linear, IntLinear):  # a subclass would mean something else
-        assert isinstance(node, Linear)
-        return _linear(graph, node)
+    if type(node) in (Linear, IntLinear, Conv, IntConv):  # a subclass would mean something else
+        assert isinstance(node, (Linear, Conv))
+        return _function(node, synapses(graph, node, number_type(graph)), ["a"])
     if isinstance(node, (Input, Output)):
         body = Body(["x"])
         body.name_outputs([Symbol(body, "x", ANY)], ["y"], [ANY])
@@ -80,6 +79,11 @@ def _function(node: Node, body: Body, outputs: list[str]) -> FunctionProto:
         DOMAIN, type(node).__name__, body.inputs, outputs, body.nodes, [helper.make_opsetid("", OPSET)],
         attributes=list(attribute_codecs(type(node))),
     )  # fmt: skip
+
+
+def spike_type(node: Input | Population) -> int:
+    """Type of the spikes that a node sends."""
+    return helper.np_dtype_to_tensor_dtype(np.dtype(node.dtype))
 
 
 def number_type(graph: Graph) -> int:
@@ -114,31 +118,10 @@ def _population(graph: Graph, node: Population) -> FunctionProto:
             "Hint: use only + - * << >> < <= >, on scalars and array fields."
         ) from error
     outputs = ["out", *[f"{name}.next" for name in node.STATE]]
-    body.name_outputs([out, *new_state], outputs, [UINT8 if node.spiking else number] + [number] * len(new_state))
+    body.name_outputs(
+        [out, *new_state], outputs, [spike_type(node) if node.spiking else number] + [number] * len(new_state)
+    )
     return _function(node, body, outputs)
-
-
-def _linear(graph: Graph, node: Linear) -> FunctionProto:
-    """`a = s @ weight.T`, in the narrowest type whose every partial sum is exact, then the exponent."""
-    number = number_type(graph)
-    source = "line" if node.delay else "s"
-    body = Body([source, "weight"])
-    s = Symbol(body, source, ANY)
-    if node.delay:
-        s = body.emit("Gather", [s, body.constant(0, INT64)], ANY, axis=0)
-    exact = _exact_type(graph, node) if isinstance(node, IntLinear) else DOUBLE
-    weight = body.emit("Transpose", [Symbol(body, "weight", ANY).cast(exact)], exact, perm=[1, 0])
-    a = body.emit("MatMul", [s.cast(exact), weight], exact).cast(number)
-    if isinstance(node, IntLinear):
-        a = shift(a, node.weight_exp)
-    body.name_outputs([a], ["a"], [number])
-    return _function(node, body, ["a"])
-
-
-def _exact_type(graph: Graph, node: IntLinear) -> int:
-    """Float types count exactly to 2^24 and 2^53; onnxruntime multiplies int64 matrices as well, but slowly."""
-    bound = largest_sum(graph, node)
-    return FLOAT if bound < 1 << 24 else DOUBLE if bound < 1 << 53 else INT64
 
 
 def is_delayed(node: Node) -> bool:

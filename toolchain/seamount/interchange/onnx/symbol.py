@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-BOOL, FLOAT, DOUBLE, INT64, UINT8 = (
-    TensorProto.BOOL, TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.UINT8,
-)  # fmt: skip
+BOOL, FLOAT, DOUBLE, INT64 = TensorProto.BOOL, TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
 ANY = TensorProto.UNDEFINED
 """Type of an input that may come in several; it is cast before use."""
 
