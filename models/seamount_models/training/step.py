@@ -13,6 +13,7 @@ from seamount.errors import DataError
 from seamount.nn import carrying
 from seamount_models import losses
 from seamount_models.losses import ActivityBounds, Loss
+from seamount_models.losses.activity import rates
 from seamount_models.training.activity import watching
 from seamount_models.training.distributed import Processes
 from seamount_models.training.evaluation import correct, weight_of
@@ -50,15 +51,15 @@ class Step:
             )
         parameter = next(self.net.parameters())
         whole, batch, steps = weight_of(labels), labels.shape[-1], len(x)
-        x, labels = self.processes.share(x, 1), self.processes.share(labels, -1).to(parameter.device)
+        mine, labels = self.processes.share(x, 1), self.processes.share(labels, -1).to(parameter.device)
+        if not mine.shape[1]:
+            mine = x[:, :1]  # a stand-in that counts for nothing: also this process has its part in the rates of all
+        share = labels.shape[-1] / batch
         value, outputs, seen = torch.zeros((), device=parameter.device), [], {}
         self.net.zero_grad()
         watched = watching(self.net) if watch or self.bounds else nullcontext({})
         with carrying(self.net) if self.chunk else nullcontext(), watched as spikes:
-            for part, part_labels in self._chunks(x, labels):
-                # an empty share still has its part in the rates of all
-                if not part.shape[1] and not self.bounds:
-                    continue
+            for part, part_labels in self._chunks(mine, labels):
                 with connections_in(self.dtype, self.net):
                     output = self.net(part.to(parameter.device, parameter.dtype))
                 part_weight = weight_of(part_labels)
@@ -69,7 +70,9 @@ class Step:
                     objective = self.loss(output, part_labels) * (part_weight / whole)
                 value = value + objective.detach()
                 for bounds in self.bounds:
-                    objective = objective + bounds(spikes, lambda s: self._rates(s, batch)) * (len(part) / steps)
+                    objective = objective + bounds(spikes, lambda s: self.processes.sum(rates(s) * share)) * (
+                        len(part) / steps
+                    )
                 if objective.requires_grad:
                     objective.backward()
                 outputs.append(output.detach())
@@ -85,6 +88,3 @@ class Step:
         size = self.chunk or len(x)
         for start in range(0, len(x), size):
             yield x[start : start + size], labels[start : start + size] if labels.ndim == 2 else labels
-
-    def _rates(self, spikes: Tensor, batch: int) -> Tensor:
-        return self.processes.sum(spikes.mean(0).sum(0) / batch)
