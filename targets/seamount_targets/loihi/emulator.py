@@ -3,7 +3,7 @@
 Samples are shared out to threads, some at a time; each goes through the components of the graph one after the other. A
 component is a population, or several that feed back into each other. A population runs over all steps at once (its own
 recurrent spikes come off the bus, where it has just put them); several alternate, step by step. Before that, incoming
-connections whose source is busy are summed for all steps by a matrix product.
+connections whose source is busy are summed for all steps by a matrix product, and convolutions by their events.
 
 Canonical time needs no care: `graph.populations` orders what acts within a step, and delays read older rows of the bus.
 """
@@ -154,12 +154,18 @@ class _Worker:
         if by_product:
             summed = kernels.zeros((samples, end - start, block.weights.shape[1]), np.int32)
             for wire in by_product:
+                if wire.convolution is not None:
+                    a = summed.reshape(-1, summed.shape[2])
+                    wire.convolution.add(self._source(wire, first, last, start, end), wire.shift, a)
+                    continue
                 s = torch.from_numpy(self._source(wire, first, last, start, end))
                 q = torch.from_numpy(block.weights[wire.row : wire.row + wire.width])
                 with _products:
                     a = shift(sums.PRODUCTS[wire.product](s, q), wire.shift)
                 summed += a.numpy().reshape(summed.shape)
-        wires = np.array([(w.column, w.width, w.row, w.delay, w.shift, w.signed) for w in by_event], np.int64).reshape(-1, 6)
+        wires = np.array([(w.column, w.width, w.row, w.delay, w.shift, w.signed) for w in by_event], np.int64).reshape(
+            -1, 6
+        )
         spikes, v = self.spikes.get(name, _NO_BYTES), self.v.get(name, _NO_INTS)
 
         def call(t0: int, t1: int) -> None:

@@ -8,11 +8,17 @@ import numpy as np
 
 from seamount.errors import ResourceError, TargetError
 from seamount.fixed_point import shift
-from seamount.ir import Graph, IntLinear, Population
+from seamount.ir import Graph, IntConnection, IntConv, Population
 from seamount.limits import largest_sum
 from seamount_targets.loihi import sums
+from seamount_targets.loihi.convolution import Convolution, convolution
 from seamount_targets.loihi.kernels import padded, zeros
 from seamount_targets.loihi.neuron_kernel import row_kernel
+
+SMALL_MATRIX = 1 << 17
+"""Entries up to which a convolution is run as the matrix that it is, which has faster paths."""
+MATRIX_LIMIT = 1 << 28
+"""Entries of the matrix of a convolution inside a loop."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Wire:
         delay: steps.
         shift: of the sum of halved weights, weight_exp + 1.
         product: which matrix product of `sums` gives its sum.
-        events: whether its sum is made event by event; None to decide by activity.
+        events: whether its sum is made from rows of weights, event by event; None to decide by activity.
+        convolution: what makes its sum instead, or None.
         signed: whether its source on the bus sends -1 as well.
     """
 
@@ -38,6 +45,7 @@ class Wire:
     shift: int
     product: str
     events: bool | None
+    convolution: Convolution | None = None
     signed: bool = False
 
 
@@ -117,36 +125,66 @@ def components(graph: Graph) -> list[list[Population]]:
 
 
 def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Population], path: str | None) -> Block:
-    incoming = [c for c in graph.incoming(node) if isinstance(c, IntLinear)]
+    incoming = [c for c in graph.incoming(node) if isinstance(c, IntConnection)]
     _check_sums(graph, node, incoming)
-    wires, rows = [], 0
+    wires, rows, matrices = [], 0, []
     for connection in incoming:
         source = graph.source(connection)
-        column, size = start[source.name], connection.weight.shape[1]
+        column, size = start[source.name], int(np.prod(source.shape))
+        inside, width = source in group, size if start[source.name] < 0 else padded(size)
+        signed = column >= 0 and source.kind == "signed"
+        if isinstance(connection, IntConv) and not _expands(connection, size * node.size, inside):
+            convolved = convolution(connection, source.shape)
+            wires.append(
+                Wire(
+                    source.name,
+                    column,
+                    width,
+                    rows,
+                    connection.delay,
+                    connection.weight_exp + 1,
+                    "",
+                    False,
+                    convolved,
+                    signed,
+                )
+            )
+            continue
         bound, largest = getattr(source, "bound", 1), largest_sum(graph, connection) // 2
         forced = path is not None and path != "events" and sums.exact(path, bound, largest)
         wires.append(
             Wire(
                 source=source.name,
                 column=column,
-                width=size if column < 0 else padded(size),
+                width=width,
                 row=rows,
                 delay=connection.delay,
                 shift=connection.weight_exp + 1,
                 product=path if forced else sums.fastest_product(bound, largest),  # type: ignore[arg-type]
-                events=_events(path, on_bus=column >= 0, inside=source in group),
-                signed=column >= 0 and source.kind == "signed",
+                events=_events(path, on_bus=column >= 0, inside=inside),
+                signed=signed,
             )
         )
+        matrices.append((rows, connection.matrix(source.shape)))
         rows += padded(size)
     width = padded(node.size)
     weights = zeros((rows, width), np.int8)
-    for wire, connection in zip(wires, incoming, strict=True):
-        halves = (connection.weight >> 1).astype(np.int8)
-        assert np.array_equal(2 * halves.astype(np.int64), connection.weight), "the limits allow even 9-bit weights"
-        weights[wire.row : wire.row + halves.shape[1], : node.size] = halves.T
+    for row, matrix in matrices:
+        halves = (matrix >> 1).astype(np.int8)
+        assert np.array_equal(2 * halves.astype(np.int64), matrix), "the limits allow even 9-bit weights"
+        weights[row : row + halves.shape[1], : node.size] = halves.T
     code, constants = row_kernel(node, width)
     return Block(node, start[node.name], tuple(wires), code, weights, constants)
+
+
+def _expands(connection: IntConv, entries: int, inside: bool) -> bool:
+    """Whether a convolution runs as a matrix: a small one does, and one inside a component, step by step, must."""
+    if inside and entries > MATRIX_LIMIT:
+        raise ResourceError(
+            f"{connection.name}: a convolution in a loop, as a matrix (used {entries} bytes, limit {MATRIX_LIMIT}). "
+            "Hint: fewer channels or a smaller plane."
+        )
+    return inside or entries <= SMALL_MATRIX
 
 
 def _events(path: str | None, on_bus: bool, inside: bool) -> bool | None:
@@ -158,7 +196,7 @@ def _events(path: str | None, on_bus: bool, inside: bool) -> bool | None:
     return None if path is None else False
 
 
-def _check_sums(graph: Graph, node: Population, incoming: list[IntLinear]) -> None:
+def _check_sums(graph: Graph, node: Population, incoming: list[IntConnection]) -> None:
     """The emulator adds in int32; with the limits' bound on u, sums stay below 2^27 and their total below 2^19."""
     largest = [largest_sum(graph, c) for c in incoming]
     total = sum(shift(s, c.weight_exp) + 1 for s, c in zip(largest, incoming, strict=True))
