@@ -1,4 +1,4 @@
-"""A new neuron is one class with its step: NumPy, onnxruntime and the emulator run it, files keep it."""
+"""A new neuron is one class with its step: every built-in target runs it, files keep it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from numba.extending import register_jitable
 
 import seamount as sm
+from seamount import targets
 from seamount.errors import UnsupportedNodeError
 from seamount.fixed_point import ACT_SHIFT, clip, decay
 from seamount.ir import NODE_TYPES, Population
@@ -46,7 +47,7 @@ def adaptive():
     del NODE_TYPES["IntAdaptive"]
 
 
-def test_it_runs_wherever_steps_run_and_is_saved(adaptive, tmp_path):
+def network(adaptive):
     rng = np.random.default_rng(0)
     graph = random_graph(rng, depth=3, neuron="lif", recurrent=1, per_neuron=True)
     old = graph["pop2"]
@@ -55,17 +56,35 @@ def test_it_runs_wherever_steps_run_and_is_saved(adaptive, tmp_path):
                    vth=np.abs(old.vth) // 2, up=(np.abs(old.vth) << ACT_SHIFT) // 8)  # fmt: skip
     graph = graph.with_nodes(new)
     x = random_spikes(rng, graph, 30, 5)
+    return graph, x
+
+
+def test_it_runs_wherever_steps_run_and_is_saved(adaptive, tmp_path):
+    graph, x = network(adaptive)
     report = sm.verify(graph, ["reference", "onnxruntime", "loihi2"], x).check()
     rate = report.results["reference"].spikes["pop2"].mean()
-    static = sm.compile(graph.with_nodes(replace(new, up=0)), "reference").run(x, ["spikes"]).spikes["pop2"].mean()
+    static = (
+        sm.compile(graph.with_nodes(replace(graph["pop2"], up=0)), "reference").run(x, ["spikes"]).spikes["pop2"].mean()
+    )
     assert 0.01 < rate < static
     sm.save(graph, tmp_path / "net.onnx")
     sm.verify(sm.load(tmp_path / "net.onnx"), ["reference", sm.compile(graph, "reference")], x).check()
 
 
+def test_lava_runs_it_too(adaptive):
+    pytest.importorskip("lava")
+    graph, x = network(adaptive)
+    sm.verify(graph, ["reference", "lava"], x[:, :2]).check()
+
+
 def test_a_target_with_code_for_each_neuron_refuses_it_by_name(adaptive):
-    graph = random_graph(np.random.default_rng(0), depth=1)
-    old = graph["pop1"]
-    graph = graph.with_nodes(adaptive(name="pop1", inputs=old.inputs, shape=old.shape, rv=1, rt=1, vth=1, up=1))
-    with pytest.raises(UnsupportedNodeError, match=r"pop1: IntAdaptive does not run on lava \(allowed: CubaLIF, "):
-        sm.compile(graph, "lava")
+    class Fixed(targets.Target):
+        name = "fixed"
+        special = frozenset({"Input", "Output", "IntLinear", "IntCubaLIF"})
+
+        def compile(self, graph, learn=None, **options):
+            raise NotImplementedError
+
+    graph, _ = network(adaptive)
+    with pytest.raises(UnsupportedNodeError, match=r"pop2: IntAdaptive does not run on fixed \(allowed: Input, "):
+        Fixed().check(graph)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seamount.ir import Graph, Linear, Population
+from seamount.ir import Connection, Graph, Linear, Population
 from seamount.learning import Plasticity, Rule
 from seamount.neurons import IntCubaLIF
 from seamount.passes.schedule import Schedule
@@ -70,7 +70,7 @@ class LearningNetwork(Network):
             low=self.plasticity.low,
         )
 
-    def connection(self, node: Linear) -> AbstractProcess:
+    def connection(self, node: Connection) -> AbstractProcess:
         """Lava's LearningDense, in the place of what learns."""
         from lava.proc.dense.process import LearningDense
 
@@ -78,7 +78,7 @@ class LearningNetwork(Network):
             return super().connection(node)
         return LearningDense(**self.connection_arguments(node), learning_rule=lava_rule(self.plasticity.rule))
 
-    def sender(self, node: Linear) -> AbstractProcess:
+    def sender(self, node: Connection) -> AbstractProcess:
         """A gate behind a population that the learning connection reads."""
         from seamount_targets.lava.processes.learning import Gate
 

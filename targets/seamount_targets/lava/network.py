@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seamount.ir import Graph, IntLinear, Linear, Population
-from seamount.neurons import LI, CubaLIF, IntCubaLIF, IntLI
+from seamount.ir import Connection, Graph, IntConnection, Population
+from seamount.neurons import LI, LIF, CubaLIF, IntCubaLIF, IntLI
 from seamount.passes.schedule import Schedule
 from seamount.program import Result
 from seamount_targets.lava.memory import shared_zeros
@@ -28,7 +28,7 @@ class Network:
     `population`, `sender` or `wire`.
 
     Args:
-        graph: what to run.
+        graph: what to run, expanded: vectors and matrices.
         plan: its chip timing.
         x: checked spikes `[T, B, *shape]`; samples follow each other in one stream.
         record: as in Program.run.
@@ -74,16 +74,19 @@ class Network:
             self.sender(node).s_out.connect(process.s_in)  # type: ignore[attr-defined]
             process.a_out.connect(self.processes[self.graph.target(node).name].a_in)  # type: ignore[attr-defined]
 
-    def sender(self, node: Linear) -> AbstractProcess:
+    def sender(self, node: Connection) -> AbstractProcess:
         """The process whose spikes a connection receives."""
         return self.processes[self.graph.source(node).name]
 
     def population(self, node: Population) -> AbstractProcess:
-        """The process of a population: Lava's LIFReset where it does, else one of ours."""
+        """The process of a population: Lava's LIFReset where it does, else one of ours; any step runs as such."""
         from lava.proc.lif.process import LIFReset
 
         from seamount_targets.lava.processes.neurons import LIFSubtract, LIReset
+        from seamount_targets.lava.processes.steps import Steps
 
+        if type(node) not in (LI, IntLI, LIF, CubaLIF, IntCubaLIF):  # a subclass steps otherwise
+            return Steps(node=node, interval=self.interval, start=self.plan.offsets[node.name], name=node.name)
         arguments = self.population_arguments(node)
         if isinstance(node, (LI, IntLI)):
             return LIReset(**arguments)
@@ -108,7 +111,7 @@ class Network:
             return arguments | bias | {"du": plain(node.du), "dv": plain(node.dv)}
         return arguments | {"du": plain(1 - node.alpha), "dv": plain(1 - node.beta), "bias_mant": plain(node.bias)}
 
-    def connection(self, node: Linear) -> AbstractProcess:
+    def connection(self, node: Connection) -> AbstractProcess:
         """The process of a connection: Lava's Dense where it takes one step, else ours."""
         from lava.proc.dense.process import Dense
 
@@ -121,7 +124,7 @@ class Network:
         start = self.plan.offsets[self.graph.target(node).name]
         return DelayedDense(extra=extra, delay=node.delay, start=start, interval=self.interval, **arguments)
 
-    def connection_arguments(self, node: Linear) -> dict:
+    def connection_arguments(self, node: Connection) -> dict:
         """Arguments of Dense; the sign mode is always given, as Lava would guess it from the weights."""
         from lava.utils.weightutils import SignMode
 
@@ -129,7 +132,7 @@ class Network:
         return {
             "name": node.name,
             "weights": node.weight,
-            "weight_exp": node.weight_exp if isinstance(node, IntLinear) else 0,
+            "weight_exp": node.weight_exp if isinstance(node, IntConnection) else 0,
             "num_weight_bits": WEIGHT_BITS,
             "sign_mode": SignMode.MIXED,
             "num_message_bits": MESSAGE_BITS if graded else 0,
@@ -153,7 +156,7 @@ class Network:
         number = np.int32 if self.graph.stage == "integer" else np.float64
         traces = {}
         if node is self.graph.output or (node.spiking and "spikes" in self.record):
-            traces["s_out"] = shared_zeros((self.steps, *node.shape), np.uint8 if node.spiking else number)
+            traces["s_out"] = shared_zeros((self.steps, *node.shape), node.dtype if node.spiking else number)
         if "v" in self.record:
             traces["v"] = shared_zeros((self.steps, *node.shape), number)
         return traces
