@@ -1,6 +1,7 @@
 """Data sets and their splits, and how files are read."""
 
 import dataclasses
+import io
 import zipfile
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_mnist():
 
 def test_mnist_says_what_file_to_put_where(monkeypatch, tmp_path):
     monkeypatch.setenv("SEAMOUNT_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"mnist_70k\.npz: no such file\. Hint: save MNIST there.*SEAMOUNT_DATA"):
+    with pytest.raises(DataError, match=r"mnist/train-images.*no such file\. Hint: .*download=True.*SEAMOUNT_DATA"):
         datasets.load("mnist")
 
 
@@ -128,6 +129,37 @@ def test_read_npz(monkeypatch, tmp_path):
     for save in (np.savez, np.savez_compressed):
         got = read(tmp_path, monkeypatch, lambda path, save=save: save(path, x=x))
         assert np.array_equal(got["x"], x)
+
+
+def test_read_npz_with_free_lengths_and_in_fortran_order(monkeypatch, tmp_path):
+    x = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    monkeypatch.setenv("SEAMOUNT_DATA", str(tmp_path))
+    np.savez(tmp_path / "a.npz", x=np.asfortranarray(x))
+    got = files.read_npz("a.npz", {"x": (np.dtype(np.int16), (2, None, 4))}, "none.")["x"]
+    assert got.flags.c_contiguous
+    assert np.array_equal(got, x)
+    with pytest.raises(DataError, match=r"x is int16 \(2, 3, 4\), expected int16 \(any, 4, 4\)"):
+        files.read_npz("a.npz", {"x": (np.dtype(np.int16), (None, 4, 4))}, "none.")
+
+
+def huge(path):
+    """A header that asks for two terabytes and nothing after it."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (2**40, 2)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header.getvalue())
+
+
+def test_read_npz_does_not_believe_a_header(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEAMOUNT_DATA", str(tmp_path))
+    huge(tmp_path / "a.npz")
+    want = {"x": (np.dtype(np.uint8), (None, 2))}
+    with pytest.raises(DataError, match=r"x is cut short \(0 of 2199023255552 bytes\)"):
+        files.read_npz("a.npz", want, "none.")
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    np.savez(tmp_path / "a.npz", x=np.zeros((51, 2), np.uint8))
+    with pytest.raises(DataError, match=r"x asks for 102 bytes \(allowed 100\)"):
+        files.read_npz("a.npz", want, "none.")
 
 
 def objects(path):

@@ -1,5 +1,6 @@
 """Every data set; those of signals and of points on manifolds; splits."""
 
+import dataclasses
 import doctest
 
 import numpy as np
@@ -15,7 +16,7 @@ from seamount_models.splits import Split
 
 @pytest.mark.parametrize("name", datasets.names())
 def test_every_data_set_says_what_file_to_put_where(name, folder, monkeypatch):
-    monkeypatch.setattr(fashion_mnist, "DEBIAN", folder)
+    monkeypatch.setattr(fashion_mnist, "HOME", dataclasses.replace(fashion_mnist.HOME, elsewhere=folder))
     if name in ("digits", "randman"):
         options = {"train": 20, "test": 10, "alpha": 3.0} if name == "randman" else {}
         assert len(datasets.load(name, **options).test) > 0

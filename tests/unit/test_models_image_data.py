@@ -1,6 +1,8 @@
 """Data sets of images: real files where they are, and small ones of the right form."""
 
+import dataclasses
 import gzip
+import hashlib
 
 import numpy as np
 import pytest
@@ -8,26 +10,46 @@ import torch
 
 from seamount.errors import DataError
 from seamount_models import datasets
-from seamount_models.datasets import cifar10, fashion_mnist
+from seamount_models.datasets import cifar10, fashion_mnist, mnist
 
 RNG = np.random.default_rng(0)
 
 
-def write_fashion(folder, monkeypatch, damage=lambda name, content: content):
-    monkeypatch.setattr(fashion_mnist, "SAMPLES", {"train": 12, "test": 4})
-    monkeypatch.setattr(fashion_mnist, "DEBIAN", folder / "none")
-    (folder / "fashion-mnist").mkdir()
-    for name, remote in fashion_mnist.FILES.items():
-        n = fashion_mnist.SAMPLES[name[2:]]
+def write_idx(folder, monkeypatch, module, damage=lambda name, content: content):
+    home = dataclasses.replace(module.HOME, samples=(12, 4), elsewhere=folder / "none")
+    monkeypatch.setattr(module, "HOME", home)
+    (folder / home.folder).mkdir()
+    for name, file in home.FILES.items():
+        n = home.samples[name.endswith("test")]
         shape = (n, 28, 28) if name[0] == "x" else (n,)
         content = RNG.integers(0, 10, shape).astype(np.uint8)
         header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
-        packed = gzip.compress(damage(name, header + content.tobytes()))
-        (folder / "fashion-mnist" / remote.files[0]).write_bytes(packed)
+        (folder / home.folder / file).write_bytes(gzip.compress(damage(name, header + content.tobytes())))
+
+
+@pytest.mark.parametrize("module", [fashion_mnist, mnist], ids=["fashion_mnist", "mnist"])
+def test_what_is_missing_is_fetched_and_verified(folder, monkeypatch, module, tmp_path_factory):
+    far = tmp_path_factory.mktemp("far")
+    write_idx(far, monkeypatch, module)
+    files = [far / module.HOME.folder / file for file in module.HOME.FILES.values()]
+    sums = tuple(hashlib.md5(file.read_bytes()).hexdigest() for file in files)
+    url = files[0].parent.as_uri()
+    monkeypatch.setattr(module, "HOME", dataclasses.replace(module.HOME, url=url, md5=sums))
+    name = module.__name__.rpartition(".")[2]
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: no such file.*load it with download=True"):
+        datasets.load(name)
+    assert len(datasets.load(name, download=True).test) == 4
+    assert len(datasets.load(name).train) == 12
+    (folder / module.HOME.folder / files[2].name).unlink()
+    monkeypatch.setattr(module, "HOME", dataclasses.replace(module.HOME, md5=("0" * 32,) * 4))
+    with pytest.raises(
+        DataError, match=r"t10k-images-idx3-ubyte\.gz: md5 of the \d+ bytes received is .*expected 0000"
+    ):
+        datasets.load(name, download=True)
 
 
 def test_fashion_mnist_of_the_right_form(folder, monkeypatch, check_contract):
-    write_fashion(folder, monkeypatch)
+    write_idx(folder, monkeypatch, fashion_mnist)
     data = datasets.load("fashion_mnist", flat=False, steps=5)
     assert (len(data.train), len(data.test), data.shape) == (12, 4, (1, 28, 28))
     check_contract(data, 5, "spike")
@@ -53,13 +75,13 @@ def test_fashion_mnist():
     ],
 )
 def test_fashion_mnist_damaged(folder, monkeypatch, damage, message):
-    write_fashion(folder, monkeypatch, damage)
+    write_idx(folder, monkeypatch, fashion_mnist, damage)
     with pytest.raises(DataError, match=message):
         datasets.load("fashion_mnist")
 
 
 def test_a_gz_file_that_is_none(folder, monkeypatch):
-    write_fashion(folder, monkeypatch)
+    write_idx(folder, monkeypatch, fashion_mnist)
     path = folder / "fashion-mnist/train-labels-idx1-ubyte.gz"
     for content in (b"no gzip", path.read_bytes()[:-12]):
         path.write_bytes(content)
