@@ -2,11 +2,16 @@
 
 2700 recordings for training, 300 for testing: the official split, of each digit and speaker the first five are for
 testing. 8 kHz, 0.14 to 2.3 s, half of them under 0.42 s. Source: Jackson et al.,
-github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0. Read from `fsdd_3000_8khz.npz`: int16 `audio`, recording
-after recording, with int64 `offsets` [3001] and uint8 `label` and `index` [3000].
+github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0. Read from `fsdd_3000_8khz.npz` (int16 `audio`, recording
+after recording, with int64 `offsets` [3001] and uint8 `label` and `index` [3000]), else from a clone of the repository
+in the data folder.
 """
 
 from __future__ import annotations
+
+import re
+import wave
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +21,7 @@ from seamount.errors import DataError
 from seamount_models.cochlea import Cochlea
 from seamount_models.encoders import Frames
 from seamount_models.events import Recordings
-from seamount_models.files import read_npz
+from seamount_models.files import data_folder, read_npz
 from seamount_models.splits import Dataset, Split
 
 CLASSES = 10
@@ -25,10 +30,11 @@ TEST_INDICES = 5
 DURATION_US = 800_000
 """19 of 20 recordings are shorter; of the others the end is left out."""
 FILE = "fsdd_3000_8khz.npz"
-HINT = (
-    "clone github.com/Jakobovski/free-spoken-digit-dataset and save its recordings/*.wav there with numpy.savez: int16 "
-    "audio, int64 offsets [3001], uint8 label and index [3000] from the names digit_speaker_index.wav."
-)
+CLONE = "free-spoken-digit-dataset"
+HINT = f"clone https://github.com/Jakobovski/{CLONE} there."
+NAME = re.compile(r"([0-9])_([a-z]+)_([0-9]{1,2})\.wav")
+RATE = 8000
+"""Samples of sound per second."""
 
 
 def dataset(
@@ -45,20 +51,11 @@ def dataset(
     """
     if not 1 <= steps <= duration_us:
         raise DataError(f"spoken_digits: steps = {steps} (allowed 1..{duration_us}, a microsecond each).")
-    byte, offset = np.dtype(np.uint8), np.dtype(np.int64)
-    arrays = read_npz(
-        FILE,
-        {
-            "audio": (np.dtype(np.int16), (None,)),
-            "offsets": (offset, (RECORDINGS + 1,)),
-            "label": (byte, (RECORDINGS,)),
-            "index": (byte, (RECORDINGS,)),
-        },
-        HINT,
-    )
+    clone = data_folder() / CLONE / "recordings"
+    arrays = _read_clone(clone) if clone.is_dir() and not (data_folder() / FILE).is_file() else _read_npz()
     whole = Split(
         name="spoken_digits",
-        x=Heard(arrays["audio"], arrays["offsets"], Cochlea(channels=channels)),
+        x=Heard(arrays["audio"], arrays["offsets"], Cochlea(rate=RATE, channels=channels)),
         y=torch.from_numpy(arrays["label"]).long(),
         classes=CLASSES,
         steps=steps,
@@ -70,6 +67,50 @@ def dataset(
         whole.subset(mask.nonzero()[:, 0], f"spoken_digits.{part}") for part, mask in (("train", ~test), ("test", test))
     )
     return Dataset(name="spoken_digits", train=train, test=test)
+
+
+def _read_npz() -> dict[str, np.ndarray]:
+    byte, offset = np.dtype(np.uint8), np.dtype(np.int64)
+    return read_npz(
+        FILE,
+        {
+            "audio": (np.dtype(np.int16), (None,)),
+            "offsets": (offset, (RECORDINGS + 1,)),
+            "label": (byte, (RECORDINGS,)),
+            "index": (byte, (RECORDINGS,)),
+        },
+        HINT,
+    )
+
+
+def _read_clone(folder: Path) -> dict[str, np.ndarray]:
+    """The same arrays from `<digit>_<speaker>_<index>.wav`, in the order of digit, speaker and index."""
+    found = sorted((m[1], m[2], int(m[3]), path) for path in folder.iterdir() if (m := NAME.fullmatch(path.name)))
+    if len(found) != RECORDINGS:
+        raise DataError(
+            f"{folder}: holds {len(found)} recordings <digit>_<speaker>_<index>.wav, expected {RECORDINGS}."
+        )
+    audio = [_read_wav(path) for *_, path in found]
+    return {
+        "audio": np.concatenate(audio),
+        "offsets": np.concatenate([[0], np.cumsum([len(one) for one in audio])]),
+        "label": np.array([digit for digit, *_ in found]).astype(np.uint8),
+        "index": np.array([index for _, _, index, _ in found], np.uint8),
+    }
+
+
+def _read_wav(path: Path) -> np.ndarray:
+    try:
+        with wave.open(str(path)) as file:
+            form = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            content = file.readframes(min(file.getnframes(), path.stat().st_size))
+    except (OSError, EOFError, wave.Error) as error:
+        raise DataError(f"{path}: is not a readable .wav file ({error}).") from error
+    if form != (1, 2, RATE):
+        raise DataError(
+            f"{path}: has {form[0]} channels of {form[1]} bytes at {form[2]} Hz, expected 1 of 2 at {RATE}."
+        )
+    return np.frombuffer(content[: len(content) // 2 * 2], "<i2")
 
 
 class Heard:
