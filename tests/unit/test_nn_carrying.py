@@ -14,7 +14,7 @@ def network(quantized: bool) -> nn.Sequential:
     net = nn.Sequential(
         nn.Linear(6, 8, bias=False), sm.nn.CubaLIF(0.6, 0.9, vth=0.4),
         nn.Linear(8, 7, bias=False), sm.nn.Recurrent(sm.nn.LIF(0.9, vth=0.3), nn.Linear(7, 7, bias=False)),
-        nn.Linear(7, 3, bias=False), sm.nn.LI(0.8),
+        sm.nn.Delayed(nn.Linear(7, 3, bias=False), 2), sm.nn.LI(0.8),
     )  # fmt: skip
     return sm.quantize(net, calibration=spikes()) if quantized else net  # type: ignore[return-value]
 

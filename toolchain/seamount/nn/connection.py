@@ -188,6 +188,9 @@ class Delayed(nn.Module):
         tensor([0., 0., 1., 2.])
     """
 
+    carrying = False
+    carried: Tensor | None = None
+
     def __init__(self, connection: nn.Module, steps: int) -> None:
         super().__init__()
         if steps < 0:
@@ -196,7 +199,11 @@ class Delayed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes `[T, B, ...]` -> synaptic input `[T, B, ...]`; a bias does not wait."""
-        return self.connection(torch.cat([torch.zeros_like(x[: self.steps]), x[: max(0, len(x) - self.steps)]]))
+        under_way = x.new_zeros(self.steps, *x.shape[1:]) if self.carried is None else self.carried
+        line = torch.cat([under_way, x])
+        if self.carrying:
+            self.carried = line[len(x) :].detach()
+        return self.connection(line[: len(x)])
 
     def extra_repr(self) -> str:
         return f"steps={self.steps}"
