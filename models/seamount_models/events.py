@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -140,6 +141,34 @@ class Recordings:
             offsets=kept[self.offsets],
             unit_shape=self.unit_shape,
         )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecordingFiles:
+    """Recordings, a file each, read when they are asked for.
+
+    Args:
+        name: for messages.
+        files: one a sample.
+        unit_shape: as of `Recordings`.
+        read: from a file to its times in microseconds and its units.
+    """
+
+    name: str
+    files: Sequence[Path]
+    unit_shape: tuple[int, ...]
+    read: Callable[[Path], tuple[np.ndarray, np.ndarray]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self), *self.unit_shape
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, indices: Tensor) -> Recordings:
+        rows = [self.read(self.files[int(i)]) for i in indices]
+        return Recordings.of(self.name, [times for times, _ in rows], [units for _, units in rows], self.unit_shape)
 
 
 def sensor_units(

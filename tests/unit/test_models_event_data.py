@@ -93,6 +93,49 @@ def test_nmnist_settings_are_checked():
             datasets.load("nmnist", **options)
 
 
+def write_bins(folder, content=None):
+    for n, part in enumerate(nmnist.FOLDERS.values()):
+        for digit in (7, 2):
+            (folder / part / str(digit)).mkdir(parents=True, exist_ok=True)
+            events = [(33, 5, 1, 339_999), (0, 33, 0, 70_000 + n)] * digit
+            packed = b"".join(bytes([x, y]) + (p << 23 | t).to_bytes(3, "big") for x, y, p, t in events)
+            (folder / part / str(digit) / "00001.bin").write_bytes(packed if content is None else content)
+
+
+def test_all_of_nmnist_from_the_files_of_its_home(folder, check_contract):
+    write_bins(folder)
+    for digit in (2, 7):  # another recording each, so that there are 4
+        for part in nmnist.FOLDERS.values():
+            (folder / part / f"{digit}/00002.bin").write_bytes(b"")
+    data = datasets.load("nmnist", full=True, steps=34, bound=20)
+    check_contract(data, 34, "graded")
+    assert data.train.y.tolist() == [2, 2, 7, 7]
+    frames = data.test.spikes([2])[:, 0]
+    assert frames.sum() == 14
+    assert (frames[33, 1, 5, 33], frames[7, 0, 33, 0]) == (7, 7)
+    assert data.test.spikes([1]).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bytes(9), r"2.00001\.bin: is cut short \(9 bytes, an event has 5\)"),
+        (bytes([34, 0, 0, 0, 0]), r"2.00001\.bin: event 0 has x = 34 \(allowed 0..33\)"),
+    ],
+)
+def test_damaged_files_of_nmnist(folder, content, message):
+    write_bins(folder, content)
+    with pytest.raises(DataError, match=message):
+        datasets.load("nmnist", full=True).train.spikes()
+
+
+def test_all_of_nmnist_that_is_not_there(folder):
+    with pytest.raises(DataError, match=r"NMNIST/Train: holds no recordings.*Hint: unpack Train\.zip.*SEAMOUNT_DATA"):
+        datasets.load("nmnist", full=True)
+    with pytest.raises(DataError, match="nmnist: full and fold exclude each other"):
+        datasets.load("nmnist", full=True, fold=1)
+
+
 # SHD and SSC ---------------------------------------------------------------------------------------------------------
 
 

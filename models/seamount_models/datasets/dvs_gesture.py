@@ -8,16 +8,16 @@ x, y, polarity, milliseconds for each event.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seamount.errors import DataError
 from seamount_models.encoders import Frames
-from seamount_models.events import Recordings, sensor_units
+from seamount_models.events import RecordingFiles, sensor_units
 from seamount_models.files import data_folder, read_npy
 from seamount_models.splits import Dataset, Split
 
@@ -71,7 +71,9 @@ def dataset(
             raise DataError(f"{strange[0]}: is not named after a label, 0..{CLASSES - 1}.")
         return Split(
             name=f"dvs_gesture.{part}",
-            x=Gestures(files, scale),
+            x=RecordingFiles(
+                name=FOLDER, files=files, unit_shape=_scaled(scale), read=functools.partial(_read, scale=scale)
+            ),
             y=torch.tensor([int(file.stem) for file in files]),
             classes=CLASSES,
             steps=steps,
@@ -82,34 +84,22 @@ def dataset(
     return Dataset(name="dvs_gesture", train=split("train"), test=split("test"))
 
 
-class Gestures:
-    """Recordings, a file each, read when they are asked for."""
+def _read(file: Path, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times in microseconds, and units of a sensor whose pixels are blocks of `scale x scale`."""
+    events = read_npy(file, NUMBERS, (None, 4))
+    if not bool(np.isfinite(events).all()):
+        raise DataError(f"{file}: holds NaN or infinity.")
+    column, row, polarity, time = events.T.astype(np.int64)
+    if len(time) and not 0 <= int(time.min()) <= int(time.max()) < 2**32 // 1000:
+        raise DataError(f"{file}: times are {int(time.min())}..{int(time.max())} ms (allowed 0..{2**32 // 1000 - 1}).")
+    sensor_units(str(file), SENSOR, polarity, row, column)  # an event off the sensor is found before it is scaled
+    units = sensor_units(str(file), _scaled(scale), polarity, row // scale, column // scale)
+    return (time * 1000).astype(np.uint32), units
 
-    def __init__(self, files: list[Path], scale: int) -> None:
-        self._files, self._scale = files, scale
-        self.shape = (len(files), SENSOR[0], SENSOR[1] // scale, SENSOR[2] // scale)
 
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, indices: Tensor) -> Recordings:
-        files = [self._files[int(i)] for i in indices]
-        rows = [self._read(file) for file in files]
-        return Recordings.of(FOLDER, [times for times, _ in rows], [units for _, units in rows], self.shape[1:])
-
-    def _read(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
-        events = read_npy(file, NUMBERS, (None, 4))
-        if not bool(np.isfinite(events).all()):
-            raise DataError(f"{file}: holds NaN or infinity.")
-        column, row, polarity, time = events.T.astype(np.int64)
-        if len(time) and not 0 <= int(time.min()) <= int(time.max()) < 2**32 // 1000:
-            raise DataError(
-                f"{file}: times are {int(time.min())}..{int(time.max())} ms (allowed 0..{2**32 // 1000 - 1})."
-            )
-        sensor_units(str(file), SENSOR, polarity, row, column)  # an event off the sensor is found before it is scaled
-        sensor = SENSOR[0], SENSOR[1] // self._scale, SENSOR[2] // self._scale
-        units = sensor_units(str(file), sensor, polarity, row // self._scale, column // self._scale)
-        return (time * 1000).astype(np.uint32), units.astype(np.uint32)
+def _scaled(scale: int) -> tuple[int, int, int]:
+    polarities, height, width = SENSOR
+    return polarities, height // scale, width // scale
 
 
 def _fetch_with_tonic(*, train: bool) -> None:

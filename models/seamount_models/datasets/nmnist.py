@@ -1,20 +1,23 @@
-"""N-MNIST, its first 1000 training and 100 test recordings: MNIST digits before a moving event camera.
+"""N-MNIST: MNIST digits before a moving event camera; its first 1000 training and 100 test recordings, or all.
 
 34 x 34 pixels, 2 polarities, up to 336 ms. Source: Orchard et al., "Converting static image datasets to spiking
-neuromorphic datasets using saccades" (Frontiers in Neuroscience 2015), CC BY-SA 4.0. Read from
+neuromorphic datasets using saccades" (Frontiers in Neuroscience 2015), CC BY-SA 4.0. The first recordings are read from
 `nmnist_small_1100.npz`: for `train` and `test` the events `_x`, `_y`, `_p` (uint8) and `_t_us` (uint32), recording
-after recording, with `_offsets` (int64 [n + 1]) and `_labels` (uint8 [n]).
+after recording, with `_offsets` (int64 [n + 1]) and `_labels` (uint8 [n]). All 70,000 are read from the files of the
+data set's home, `NMNIST/Train/<digit>/<number>.bin` and `NMNIST/Test/...` in the data folder; tonic puts them there too.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from seamount.errors import DataError
 from seamount_models.encoders import Frames
-from seamount_models.events import Recordings, sensor_units
-from seamount_models.files import read_npz
+from seamount_models.events import RecordingFiles, Recordings, sensor_units
+from seamount_models.files import data_folder, read_npz
 from seamount_models.splits import Dataset, Split
 
 CLASSES = 10
@@ -24,13 +27,16 @@ DURATION_US = 340_000
 RECORDINGS = {"train": 1000, "test": 100}
 FOLDS = 5
 FILE = "nmnist_small_1100.npz"
+FOLDERS = {"train": "NMNIST/Train", "test": "NMNIST/Test"}
+EVENT_BYTES = 5
+"""An event of a .bin file: 8 bits column, 8 bits row, 1 bit polarity, 23 bits microseconds; the highest bits first."""
 HINT = (
     "save the first 1000 training and 100 test recordings of N-MNIST (garrickorchard.com/datasets/n-mnist) there with "
     "numpy.savez: {train,test}_{x,y,p} uint8, _t_us uint32, _offsets int64 [n + 1], _labels uint8 [n]."
 )
 
 
-def dataset(*, steps: int = 34, seed: int = 0, fold: int | None = None, bound: int = 1) -> Dataset:
+def dataset(*, steps: int = 34, seed: int = 0, fold: int | None = None, bound: int = 1, full: bool = False) -> Dataset:
     """Return N-MNIST as frames `[2, 34, 34]`, polarity first, binned when a batch is asked for.
 
     Args:
@@ -39,11 +45,18 @@ def dataset(*, steps: int = 34, seed: int = 0, fold: int | None = None, bound: i
         fold: 0..4: test on that fifth of all 1100 recordings and train on the rest. The test recordings are too few
             to tell two networks apart; 5-fold evaluation uses each recording as a test once.
         bound: largest count in a pixel of a frame; 1 asks only whether there was an event.
+        full: take all 70,000 recordings, each read from its file when a batch needs it.
     """
     if not 1 <= steps <= DURATION_US:
         raise DataError(f"nmnist: steps = {steps} (allowed 1..{DURATION_US}).")
     if fold is not None and not 0 <= fold < FOLDS:
         raise DataError(f"nmnist: fold = {fold} (allowed 0..{FOLDS - 1}).")
+    coding = Frames(-(-DURATION_US // steps), bound)
+    if full:
+        if fold is not None:
+            raise DataError("nmnist: full and fold exclude each other; all recordings come with a test split.")
+        train, test = (_full(part, steps, coding, seed) for part in FOLDERS)
+        return Dataset(name="nmnist", train=train, test=test)
     recordings, labels = _read()
     y = torch.from_numpy(labels).long()
     whole = Split(
@@ -52,7 +65,7 @@ def dataset(*, steps: int = 34, seed: int = 0, fold: int | None = None, bound: i
         y=y,
         classes=CLASSES,
         steps=steps,
-        coding=Frames(-(-DURATION_US // steps), bound),
+        coding=coding,
         seed=seed,
     )
     test = torch.arange(len(y)) >= RECORDINGS["train"] if fold is None else _folds(y) == fold
@@ -101,3 +114,35 @@ def _read() -> tuple[Recordings, np.ndarray]:
         unit_shape=SENSOR,
     )
     return whole, np.concatenate([arrays["train_labels"], arrays["test_labels"]])
+
+
+def _full(part: str, steps: int, coding: Frames, seed: int) -> Split:
+    folder = data_folder() / FOLDERS[part]
+    files = sorted(folder.glob("[0-9]/*.bin"))
+    if not files:
+        raise DataError(
+            f"{folder}: holds no recordings, <digit>/*.bin. Hint: unpack Train.zip and Test.zip of N-MNIST "
+            "(garrickorchard.com/datasets/n-mnist) there. The environment variable SEAMOUNT_DATA names the data folder."
+        )
+    return Split(
+        name=f"nmnist.{part}",
+        x=RecordingFiles(name=str(folder), files=files, unit_shape=SENSOR, read=_read_bin),
+        y=torch.tensor([int(file.parent.name) for file in files]),
+        classes=CLASSES,
+        steps=steps,
+        coding=coding,
+        seed=seed,
+    )
+
+
+def _read_bin(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times in microseconds and units of the events in a file."""
+    try:
+        content = np.fromfile(file, np.uint8)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error}).") from error
+    if len(content) % EVENT_BYTES:
+        raise DataError(f"{file}: is cut short ({len(content)} bytes, an event has {EVENT_BYTES}).")
+    column, row, high, middle, low = content.reshape(-1, EVENT_BYTES).T
+    times = (high & 0x7F).astype(np.uint32) << 16 | middle.astype(np.uint32) << 8 | low
+    return times, sensor_units(str(file), SENSOR, high >> 7, row, column)
