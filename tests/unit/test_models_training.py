@@ -237,6 +237,30 @@ def test_train_and_fine_tune_an_own_recipe(tmp_path):
     assert len(recipes.fine_tune(recipe, net, data, progress=False).loss) == 1
 
 
+def test_a_recipe_with_all_settings(tmp_path):
+    recipe = recipes.load(
+        shortened(
+            tmp_path,
+            readout='model = "LI"\nbeta = 0.9',
+            training="""
+                epochs = 4
+                threads = 1
+                loss = { name = "membrane_mse", right = 0.5 }
+                activity = [{ lower = 0.05, populations = ["lif1"] }, { upper = 0.5, per = "population" }]
+                validation = 0.2
+                patience = 3
+                clip = 1.0
+                chunk = 2
+                dtype = "bfloat16"
+            """,
+        )
+    )
+    net, _, history = recipes.train(recipe, progress=False, checkpoint=tmp_path / "run.pt")
+    assert isinstance(net.out, sm.nn.LI)
+    assert history.best is not None
+    assert (tmp_path / "run.pt").exists()
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
@@ -244,8 +268,19 @@ def test_train_and_fine_tune_an_own_recipe(tmp_path):
         ({"training": "lr = 1"}, r"own.toml: \[training\] needs epochs"),
         ({"traning": "epochs = 1"}, r"own.toml: section \[traning\] is unknown"),
         ({"training": "epochs = 1\nepoch = 2"}, r"own.toml: \[training\] has no setting 'epoch'"),
-        ({"neuron": 'model = "GIF"'}, r"own.toml: neuron model 'GIF' is unknown. Allowed: LIF, CubaLIF"),
-        ({"neuron": 'model = "LIF"\ntau = 2'}, r"own.toml: \[neuron\] has no setting 'tau'"),
+        ({"neuron": 'model = "GIF"'}, r"own.toml: neuron model 'GIF' is unknown. Allowed: ALIF, IF, LI, LIF, CubaLIF"),
+        ({"neuron": 'model = "LIF"\ntua = 2'}, r"own.toml: \[neuron\] has no setting 'tua'"),
+        ({"neuron": 'model = "LIF"\nalpha = 0.5\nbeta = 0.9'}, r"neuron LIF: .*multiple values for argument 'alpha'"),
+        ({"neuron": 'model = "LIF"\nbeta = 1.5'}, r"neuron LIF: .*beta"),
+        ({"readout": "beta = 0.9"}, r"own.toml: \[readout\] needs model"),
+        ({"training": 'epochs = 1\nloss = "hinge"'}, r"own.toml: \[training\] loss 'hinge' is unknown"),
+        (
+            {"training": 'epochs = 1\nloss = { name = "count_mse", rigth = 1 }'},
+            r"own.toml: \[training\] loss count_mse: has no setting 'rigth'",
+        ),
+        ({"training": "epochs = 1\nactivity = { uper = 1 }"}, r"own.toml: \[training\] activity: .* are not bounds"),
+        ({"training": "epochs = 1\nnet = 1\nprogress = true"}, r"(?s)no setting 'net'.*no setting 'progress'"),
+        ({"fine_tuning": "lr = 1"}, r"own.toml: \[fine_tuning\] needs epochs"),
         ({"network": "sizes = [64, 16, 9]"}, r"own: sizes = \[64, 16, 9\], but digits is \(64,\) -> 10"),
         ({"network": "sizes = "}, r"own.toml: is not a TOML file"),
     ],

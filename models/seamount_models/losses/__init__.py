@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seamount.errors import DataError
 from seamount_models import decoding
-from seamount_models.losses.activity import ActivityBounds
+from seamount_models.losses.activity import ActivityBounds, bounds
 from seamount_models.losses.count import count_cross_entropy, count_mse
 from seamount_models.losses.membrane import (
     max_membrane_cross_entropy,
@@ -86,6 +86,7 @@ __all__ = [
     "LOSSES",
     "ActivityBounds",
     "Loss",
+    "bounds",
     "count_cross_entropy",
     "count_mse",
     "decoder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -72,6 +73,22 @@ class ActivityBounds:
     def _excess(self, rate: Tensor) -> Tensor:
         rate = rate.mean() if self.per == "population" else rate
         return ((self.lower - rate).clamp(min=0) ** 2 + (rate - self.upper).clamp(min=0) ** 2).mean()
+
+
+def bounds(
+    activity: Mapping[str, Any] | ActivityBounds | Sequence[Mapping[str, Any] | ActivityBounds],
+) -> list[ActivityBounds]:
+    """Return bounds as a list: from themselves, from their arguments as a recipe writes them, or from several of these.
+
+    Raises:
+        DataError: arguments that bounds do not have.
+    """
+    several = [activity] if isinstance(activity, Mapping | ActivityBounds) else list(activity)
+    try:
+        return [one if isinstance(one, ActivityBounds) else ActivityBounds(**one) for one in several]
+    except TypeError as error:
+        allowed = ", ".join(ActivityBounds.__dataclass_fields__)
+        raise DataError(f"activity: {several} are not bounds. Allowed: {allowed}.") from error
 
 
 def rates(spikes: Tensor) -> Tensor:

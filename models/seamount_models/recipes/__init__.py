@@ -2,9 +2,11 @@
 
 [data]          name, steps, coding, seed: as in datasets.load
 [network]       sizes, bias, seed: as in networks.mlp
-[neuron]        model = "LIF", "CubaLIF": its class in sm.nn; slope: of the FastSigmoid surrogate; the other
+[neuron]        model = "LIF", "CubaLIF" ...: its class in sm.nn; slope: of the FastSigmoid surrogate; the other
                 keys are arguments of the class
-[training]      epochs, lr, batch_size, shift, seed, threads: as in training.fit
+[readout]       the same for the last population, as model = "LI"; without this section it is as the others
+[training]      epochs, lr, batch_size, shift, seed, loss, activity, validation, patience, clip, chunk ...: as in
+                training.fit; loss = "count_mse" or { name = "count_mse", right = 0.5 }
 [fine_tuning]   the same, for the quantized network
 """
 
@@ -21,7 +23,7 @@ from torch import nn
 
 import seamount as sm
 from seamount.errors import DataError
-from seamount_models import datasets, networks, training
+from seamount_models import datasets, losses, networks, training
 from seamount_models.splits import Dataset
 from seamount_models.training import History
 
@@ -31,9 +33,17 @@ else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 FOLDER = Path(__file__).parent
-NEURONS = {"LIF": sm.nn.LIF, "CubaLIF": sm.nn.CubaLIF}
+NEURONS: dict[str, type[sm.nn.Neuron]] = {
+    name: kind
+    for name in sm.nn.__all__
+    if isinstance(kind := getattr(sm.nn, name), type) and issubclass(kind, sm.nn.Neuron) and kind is not sm.nn.Neuron
+}
+POPULATIONS = ("neuron", "readout")
+"""Sections that describe a population."""
 OWN_KEYS = {"model", "slope"}
-"""Keys of [neuron] that are not arguments of the class."""
+"""Their keys that are not arguments of the class."""
+GIVEN = {"net", "data", "neuron", "readout", "progress"}
+"""Arguments that come from elsewhere than the section."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Recipe:
     neuron: dict[str, Any]
     training: dict[str, Any]
     fine_tuning: dict[str, Any]
+    readout: dict[str, Any] | None = None
 
 
 SECTIONS: dict[str, Callable] = {
@@ -59,6 +70,8 @@ SECTIONS: dict[str, Callable] = {
     "fine_tuning": training.fit,
 }
 """Section -> the function that takes it."""
+NESTED: dict[str, Callable] = {"loss": losses.find, "activity": losses.bounds}
+"""Setting with settings of its own -> what checks them."""
 
 
 def names() -> list[str]:
@@ -93,45 +106,60 @@ def load(name: str) -> Recipe:
 def build(recipe: Recipe) -> tuple[nn.Sequential, Dataset]:
     """Return the untrained network and the data set of a recipe."""
     data = datasets.load(**recipe.data)
-    options = {key: value for key, value in recipe.neuron.items() if key not in OWN_KEYS}
-    if "slope" in recipe.neuron:
-        options["surrogate"] = sm.nn.FastSigmoid(recipe.neuron["slope"])
-    net = networks.mlp(neuron=NEURONS[recipe.neuron["model"]](**options), **recipe.network)
+    readout = None if recipe.readout is None else _population(recipe.readout)
+    net = networks.mlp(neuron=_population(recipe.neuron), readout=readout, **recipe.network)
     sizes = recipe.network["sizes"]
     if (sizes[0],) != data.shape or sizes[-1] != data.classes:
         raise DataError(f"{recipe.name}: sizes = {sizes}, but {data.name} is {data.shape} -> {data.classes}.")
     return net, data
 
 
-def train(recipe: Recipe, *, progress: bool = True) -> tuple[nn.Sequential, Dataset, History]:
+def train(recipe: Recipe, *, progress: bool = True, **changed: Any) -> tuple[nn.Sequential, Dataset, History]:
     """Build a recipe's network and train it in floating point.
+
+    Args:
+        recipe: as loaded.
+        progress: show a progress bar.
+        changed: arguments of `training.fit` that take the place of the recipe's, as `checkpoint`.
 
     Returns:
         The trained network, its data set, and what `training.fit` recorded.
     """
     net, data = build(recipe)
-    return net, data, training.fit(net, data, progress=progress, **recipe.training)
+    return net, data, training.fit(net, data, progress=progress, **{**recipe.training, **changed})
 
 
-def fine_tune(recipe: Recipe, net: nn.Module, data: Dataset, *, progress: bool = True) -> History:
-    """Train a quantized network on, in place, with the settings of `[fine_tuning]`.
+def fine_tune(recipe: Recipe, net: nn.Module, data: Dataset, *, progress: bool = True, **changed: Any) -> History:
+    """Train a quantized network on, in place, with the settings of `[fine_tuning]`; `changed` as in `train`.
 
     Raises:
         DataError: the recipe has no such section.
     """
     if not recipe.fine_tuning:
         raise DataError(f"{recipe.name}: has no section [fine_tuning].")
-    return training.fit(net, data, progress=progress, **recipe.fine_tuning)
+    return training.fit(net, data, progress=progress, **{**recipe.fine_tuning, **changed})
+
+
+def _population(section: dict[str, Any]) -> sm.nn.Neuron:
+    """The prototype that a section describes."""
+    options = {key: value for key, value in section.items() if key not in OWN_KEYS}
+    if "slope" in section:
+        options["surrogate"] = sm.nn.FastSigmoid(section["slope"])
+    try:
+        return NEURONS[section["model"]](**options)
+    except (TypeError, sm.SeamountError) as error:
+        raise DataError(f"neuron {section['model']}: {error}") from error
 
 
 def _check(path: Path, content: dict[str, Any]) -> None:
     """Refuse what nothing would take, all of it at once."""
     needed = {"data": {"name"}, "network": {"sizes"}, "neuron": {"model"}, "training": {"epochs"}}
     wrong = [f"{path.name}: section [{s}] is missing." for s in needed if s not in content]
-    wrong += [f"{path.name}: section [{s}] is unknown." for s in content if s not in {*SECTIONS, "neuron"}]
+    wrong += [f"{path.name}: section [{s}] is unknown." for s in content if s not in {*SECTIONS, *POPULATIONS}]
+    needed |= {"readout": {"model"}, "fine_tuning": {"epochs"}}
     for section, keys in content.items():
         takes = SECTIONS.get(section)
-        if section == "neuron" and isinstance(keys, dict):
+        if section in POPULATIONS and isinstance(keys, dict):
             model = keys.get("model", "LIF")
             takes = NEURONS.get(model) if isinstance(model, str) else None
             if takes is None:
@@ -142,15 +170,21 @@ def _check(path: Path, content: dict[str, Any]) -> None:
             wrong.append(f"{path.name}: {section} is not a section. Hint: [{section}].")
             continue
         wrong += [f"{path.name}: [{section}] needs {k}." for k in sorted(needed.get(section, set()) - keys.keys())]
-        allowed = _parameters(takes) | (OWN_KEYS if section == "neuron" else set())
+        allowed = _parameters(takes) - GIVEN | (OWN_KEYS if section in POPULATIONS else set())
         wrong += [f"{path.name}: [{section}] has no setting {k!r}." for k in keys if k not in allowed]
+        for key in NESTED.keys() & keys.keys():
+            try:
+                NESTED[key](keys[key])
+            except DataError as error:
+                wrong.append(f"{path.name}: [{section}] {error}")
     if wrong:
         raise DataError("\n".join(wrong))
 
 
 def _parameters(function: Callable) -> set[str]:
     """Names that a function takes; a class with `**options` also takes those of its base class."""
-    found = set(inspect.signature(function).parameters)
-    if "options" in found and isinstance(function, type):
-        return found - {"options"} | _parameters(function.__mro__[1])
+    parameters = inspect.signature(function).parameters.values()
+    found = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+    if len(found) < len(parameters) and isinstance(function, type) and function is not sm.nn.Neuron:
+        return found | _parameters(function.__mro__[1])
     return found

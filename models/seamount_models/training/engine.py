@@ -92,7 +92,7 @@ def fit(
     Warns:
         ActivityWarning: a population is dead or saturated.
     """
-    objective, bounds = losses.find(loss), _bounds(activity)
+    objective, bounds = losses.find(loss), losses.bounds(activity)
     train, held = _splits(data, validation)
     _check(net, train, held, objective, bounds, epochs=epochs, patience=patience, clip=clip, chunk=chunk, dtype=dtype)
     processes = Processes.join(net)
@@ -162,15 +162,6 @@ def _splits(data: Dataset, validation: float | Split | None) -> tuple[Split, Spl
         return data.train, validation
     # by the data's seed, so that training on keeps away from the same samples
     return data.train.hold_out(validation, seed=data.train.seed)
-
-
-def _bounds(activity: Any) -> list[ActivityBounds]:
-    several = [activity] if isinstance(activity, Mapping | ActivityBounds) else list(activity)
-    try:
-        return [bounds if isinstance(bounds, ActivityBounds) else ActivityBounds(**bounds) for bounds in several]
-    except TypeError as error:
-        allowed = ", ".join(ActivityBounds.__dataclass_fields__)
-        raise DataError(f"activity: {several} are not bounds. Allowed: {allowed}.") from error
 
 
 def _check(
