@@ -33,6 +33,20 @@ NETWORKS = {
     "graded input": {"depth": 2, "kind": "graded", "bound": 30000, "readout": True},
     "sums shifted left": {"depth": 2, "weight_exp": (1, 4), "neuron": "lif"},
     "sums shifted right": {"depth": 2, "weight_exp": (-6, -1), "recurrent": 1},
+    "refractory": {"depth": 3, "neuron": "refractory", "recurrent": 1, "per_neuron": True, "reset": "subtract"},
+    "refractory, readout": {"depth": 3, "neuron": "refractory", "readout": True},
+    "adaptive": {"depth": 3, "neuron": "alif", "recurrent": 1, "per_neuron": True},
+    "adaptive, subtract": {"depth": 3, "neuron": "alif", "readout": True, "skip": True, "reset": "subtract"},
+    "ternary": {"depth": 3, "neuron": "ternary", "recurrent": 2, "per_neuron": True, "reset": "subtract"},
+    "ternary, shifted right": {"depth": 3, "neuron": "ternary", "skip": True, "weight_exp": (-6, -1)},
+    "ternary, feedback": {"depth": 3, "neuron": "ternary", "feedback": 3, "recurrent": 1, "weight_exp": (-4, 2)},
+    "convolutions": {"depth": 3, "conv": 2},
+    "convolutions, every channel or neuron its own": {"depth": 3, "conv": 3, "per_neuron": True, "reset": "subtract"},
+    "convolutions, recurrent, slow": {"depth": 3, "conv": 2, "recurrent": 2, "per_neuron": True, "readout": True},
+    "convolutions, skip and feedback": {"depth": 3, "conv": 2, "skip": True, "feedback": 4, "weight_exp": (-4, 0)},
+    "convolutions, nothing else": {"depth": 2, "conv": 2, "skip": True, "recurrent": 1, "neuron": "lif"},
+    "convolutions of signed events": {"depth": 2, "conv": 1, "kind": "signed", "bound": 127},
+    "convolutions of graded input": {"depth": 2, "conv": 2, "kind": "graded", "bound": 30000, "readout": True},
 }
 OTHERS = [name for name in targets.names() if name != "reference"]
 
@@ -72,7 +86,9 @@ def test_integer_networks_give_the_same_bits(name, case):
             np.testing.assert_array_equal(getattr(got, what)[node], values, f"{what} of {node}")
 
 
-@pytest.mark.parametrize("case", ["deep, one neuron like the other", "everything", "no reset", "signed input"])
+@pytest.mark.parametrize("case", ["deep, one neuron like the other", "everything", "no reset", "signed input",
+                                  "refractory", "adaptive, subtract", "ternary",
+                                  "convolutions, recurrent, slow"])  # fmt: skip
 def test_float_networks_agree_within_rounding(name, case):
     if "float" not in targets.find(name).stages:
         pytest.skip(f"{name} runs integer graphs only")

@@ -11,6 +11,7 @@ and the threshold is put a share of sigma (`MARGIN`) above the mean.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -18,13 +19,27 @@ import numpy as np
 
 from seamount.errors import GraphError
 from seamount.fixed_point import ACT_SHIFT, U_LIMIT, UNITY
-from seamount.ir import Conv, Graph, Input, IntConnection, IntConv, IntLinear, Linear, Node, Output, Population
+from seamount.ir import (
+    NODE_TYPES,
+    Conv,
+    Graph,
+    Input,
+    IntConnection,
+    IntConv,
+    IntLinear,
+    Linear,
+    Node,
+    Output,
+    Population,
+)
 from seamount.limits import Limits
-from seamount.neurons import LI, CubaLIF, IntCubaLIF, IntLI
+from seamount.neurons import IntALIF, IntCubaLIF, IntLI, IntRefractoryLIF, IntTernaryLIF
 from seamount.neurons.cuba_lif import retention_u, retention_v
 
-MARGIN = {"zero": (0.1, 0.4), "subtract": (0.2, 0.6), "none": (0.6, 1.0)}
-"""By reset, the range from which `(threshold - mean of v) / sigma` is drawn."""
+MARGIN = {"zero": (0.1, 0.4), "subtract": (0.2, 0.6), "none": (0.6, 1.0), "refractory": (-0.2, 0.1)}
+"""By reset, or for any where v is held after it, the range from which `(threshold - mean of v) / sigma` is drawn."""
+NEURONS = ("cuba", "lif", "refractory", "alif", "ternary")
+"""Models that `random_graph` draws."""
 RATE = 0.25
 """Rate of `random_spikes`, and the rate that thresholds assume of every source."""
 
@@ -55,7 +70,7 @@ def random_graph(
         width: size of the layers, each drawn from half to three halves of it.
         conv: number of layers, from the first, that are convolutions `conv<l>` of two dimensions, with recurrent
             connections that are convolutions too; the input then has channels, height and width.
-        neuron: `"cuba"`, or `"lif"` (du = 4095).
+        neuron: one of NEURONS; all but `"lif"` (du = 4095) have currents.
         reset: `"zero"`, `"subtract"` or `"none"`.
         readout: the last population is a leaky integrator.
         recurrent: delay of an all-to-all self edge `rec<l>` of every spiking population; 0 for none.
@@ -75,8 +90,8 @@ def random_graph(
         >>> [node.name for node in graph.populations]
         ['pop1', 'pop2', 'pop3']
     """
-    if neuron not in ("cuba", "lif"):
-        raise GraphError(f"random_graph: neuron {neuron!r} is unknown. Allowed: cuba, lif.")
+    if neuron not in NEURONS:
+        raise GraphError(f"random_graph: neuron {neuron!r} is unknown. Allowed: {', '.join(NEURONS)}.")
     sizes = [int(n) for n in rng.integers(max(1, width // 2), max(2, width + width // 2), depth + 1)]
     shapes: list[tuple[int, ...]] = [(n,) for n in sizes]
     names = ["input", *(f"pop{i}" for i in range(1, depth + 1))]
@@ -143,15 +158,11 @@ def as_float(graph: Graph) -> Graph:
             common["weight"] = node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT) * unit
             kind = Conv if isinstance(node, IntConv) else Linear
             nodes.append(kind(name=node.name, inputs=node.inputs, **common))
-        elif isinstance(node, (IntCubaLIF, IntLI)):
-            decays = {"alpha": retention_u(node.du) / UNITY, "beta": retention_v(node.dv) / UNITY}
-            common = {"name": node.name, "inputs": node.inputs, "shape": node.shape, "bias": node.bias * unit}
-            if isinstance(node, IntLI):
-                nodes.append(LI(**common, **decays))
-            else:
-                vth = (node.vth << ACT_SHIFT) * unit
-                assert node.reset_by is not None
-                nodes.append(CubaLIF(**common, **decays, vth=vth, reset=node.reset, reset_by=node.reset_by * unit))
+        elif isinstance(node, Population):
+            kind = NODE_TYPES[type(node).__name__.removeprefix("Int")]
+            worth = replace(node, scale=unit).dequantize()  # type: ignore[call-arg]
+            shared = {k: v for k, v in node.parameters().items() if k in kind.__dataclass_fields__}
+            nodes.append(kind(name=node.name, inputs=node.inputs, **{**shared, **worth}))
         else:
             nodes.append(node)
     return Graph(nodes, graph.name)
@@ -195,13 +206,13 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
     if per_neuron and len(shape) > 1 and rng.random() < 0.5:  # by channel
         draw = (shape[0], 1, 1)
         sigma_a = sigma_a.mean(axis=(1, 2), keepdims=True)
-    du = rng.integers(400, UNITY, draw) if neuron == "cuba" else np.asarray(limits.decay[1])
+    du = np.asarray(limits.decay[1]) if neuron == "lif" else rng.integers(400, UNITY, draw)
     dv = rng.integers(200, 2500, draw)
     alpha, beta = retention_u(du) / UNITY, retention_v(dv) / UNITY
     gain = (1 + alpha * beta) / ((1 - alpha * beta) * (1 - alpha**2) * (1 - beta**2))
     sigma = sigma_a * np.sqrt(gain) if per_neuron else sigma_a.mean() * np.sqrt(gain)
 
-    bias = rng.uniform(-0.3, 0.6, draw) * sigma * (1 - beta)
+    bias = rng.uniform(-0.3, 0.6, draw) * sigma * (1 - beta) * (neuron != "ternary")
     bias_exp = int(rng.integers(0, 4))
     while np.abs(bias).max() / 2**bias_exp > limits.bias_mant[1]:
         bias_exp += 1
@@ -212,9 +223,18 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
     if li:
         return IntLI(**common)
     mean = (bias_mant << bias_exp) / (1 - beta)
-    vth = (mean + rng.uniform(*MARGIN[reset], draw) * sigma) / (1 << ACT_SHIFT)
+    margin = rng.uniform(*MARGIN["refractory" if neuron == "refractory" else reset], draw)
+    vth = (mean + (margin + 0.75 * (neuron == "ternary")) * sigma) / (
+        1 << ACT_SHIFT
+    )  # ternary ones fire on either side
     vth = np.clip(np.round(vth), 1, limits.vth[1]).astype(np.int64)
+    if neuron == "alif":
+        dw, jump = rng.integers(40, 600, draw), np.round((vth << ACT_SHIFT) * rng.uniform(0.05, 0.3, draw))
+        return IntALIF(**common, vth=vth, reset=reset, dw=dw, jump=jump.astype(np.int64))
     reset_by = None
     if per_neuron and reset == "subtract":
         reset_by = np.round((vth << ACT_SHIFT) * rng.uniform(0.8, 1.2, draw)).astype(np.int64)
-    return IntCubaLIF(**common, vth=vth, reset=reset, reset_by=reset_by)
+    common |= {"vth": vth, "reset": reset, "reset_by": reset_by}
+    if neuron == "refractory":
+        return IntRefractoryLIF(**common, refractory=int(rng.integers(1, 4)))
+    return IntTernaryLIF(**common) if neuron == "ternary" else IntCubaLIF(**common)

@@ -18,22 +18,23 @@ from seamount_targets.lava.network import Network
 from seamount_targets.lava.runner import Job, run
 from seamount_targets.lava.support import require_lava
 
-
 MATRIX_LIMIT = 1 << 24
 """Entries of a convolution's matrix: Lava's own Conv has no weight exponent, so convolutions run as Dense."""
+
+
+CONNECTIONS = frozenset({"Input", "Output", "Linear", "Conv", "IntLinear", "IntConv"})
+"""What it runs beside populations, of which it runs any."""
 
 
 class Lava(Target):
     name = "lava"
     summary = "Intel's Lava 0.10, bit-accurate models on the CPU: an independent witness"
     stages = ("float", "integer")
-    special = frozenset({"Input", "Output", "Linear", "Conv", "IntLinear", "IntConv"})
-    """Beside populations, of which it runs any."""
     learns = True
 
     @property
     def nodes(self) -> frozenset[str]:
-        return self.special | {name for name, kind in NODE_TYPES.items() if issubclass(kind, Population)}
+        return CONNECTIONS | {name for name, kind in NODE_TYPES.items() if issubclass(kind, Population)}
 
     def compile(self, graph: Graph, learn: dict[str, Any] | None = None, *, timeout: float | None = None) -> Program:
         """Return a program that runs on Lava.

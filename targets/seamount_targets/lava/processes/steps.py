@@ -41,7 +41,7 @@ class Steps(AbstractProcess):
 
 class _Step(PyLoihiProcessModel):
     proc_params: Any
-    state: tuple[np.ndarray, ...] | None = None
+    state: Any = None
     number: type
     sent: type
     a_in: Any
