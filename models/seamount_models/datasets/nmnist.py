@@ -4,7 +4,7 @@
 neuromorphic datasets using saccades" (Frontiers in Neuroscience 2015), CC BY-SA 4.0. The first recordings are read from
 `nmnist_small_1100.npz`: for `train` and `test` the events `_x`, `_y`, `_p` (uint8) and `_t_us` (uint32), recording
 after recording, with `_offsets` (int64 [n + 1]) and `_labels` (uint8 [n]). All 70,000 are read from the files of the
-data set's home, `NMNIST/Train/<digit>/<number>.bin` and `NMNIST/Test/...` in the data folder; tonic puts them there too.
+data set's home, `NMNIST/Train/<digit>/<number>.bin` and `NMNIST/Test/...` in the data folder, as by tonic.
 """
 
 from __future__ import annotations
