@@ -9,7 +9,7 @@ import torch
 
 import seamount as sm
 from seamount.errors import DataError
-from seamount_models import cochlea, datasets, encoders, networks
+from seamount_models import cochlea, datasets, encoders, networks, recipes
 from seamount_models.datasets import fashion_mnist, qtdb
 from seamount_models.splits import Split
 
@@ -30,6 +30,27 @@ def test_every_data_set_names_a_setting_that_it_does_not_take(name):
     with pytest.raises(DataError, match=f"{name}: has no setting colour. It takes: steps"):
         datasets.load(name, colour=1)
     assert {"steps", "seed"} <= datasets.settings(name).keys()
+
+
+RECIPE = """
+[data]
+{data}
+[network]
+sizes = [4, 6]
+[neuron]
+model = "LIF"
+[training]
+epochs = 1
+"""
+
+
+def test_a_recipe_takes_the_settings_of_its_data_set(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(RECIPE.format(data='name = "nmnist"\nfold = 2\nbound = 3'))
+    assert recipes.load(str(path)).data == {"name": "nmnist", "fold": 2, "bound": 3}
+    path.write_text(RECIPE.format(data='name = "qtdb"\ncoding = "rate"\nfold = 1'))
+    with pytest.raises(DataError, match=r"\[data\] has no setting 'coding'\.\n.*\[data\] has no setting 'fold'"):
+        recipes.load(str(path))
 
 
 def test_examples():

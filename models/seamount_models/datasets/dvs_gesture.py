@@ -25,7 +25,7 @@ CLASSES = 11
 SENSOR = (2, 128, 128)
 PARTS = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 FOLDER = "DVSGesture"
-NUMBERS = tuple(np.dtype(kind) for kind in ("<f8", "<f4", "<i8", "<i4", "<i2"))
+NUMBERS = tuple(np.dtype(kind) for kind in ("<f8", "<f4", "<i8", "<i4", "<i2", "<u8", "<u4", "<u2"))
 """Any of these may hold the events."""
 HINT = (
     "load it with download=True where tonic is installed, or fetch ibmGestureTrain.tar.gz and ibmGestureTest.tar.gz "

@@ -1,6 +1,6 @@
 """Recipes: everything that a training run needs, as one TOML file.
 
-[data]          name, steps, coding, seed: as in datasets.load
+[data]          name, and the settings of that data set: datasets.settings(name)
 [network]       sizes, bias, seed: as in networks.mlp
 [neuron]        model = "LIF", "CubaLIF" ...: its class in sm.nn; slope: of the FastSigmoid surrogate; the other
                 keys are arguments of the class
@@ -171,6 +171,8 @@ def _check(path: Path, content: dict[str, Any]) -> None:
             continue
         wrong += [f"{path.name}: [{section}] needs {k}." for k in sorted(needed.get(section, set()) - keys.keys())]
         allowed = _parameters(takes) - GIVEN | (OWN_KEYS if section in POPULATIONS else set())
+        if section == "data" and keys.get("name") in datasets.names():
+            allowed = {"name", *datasets.settings(keys["name"])}
         wrong += [f"{path.name}: [{section}] has no setting {k!r}." for k in keys if k not in allowed]
         for key in NESTED.keys() & keys.keys():
             try:
