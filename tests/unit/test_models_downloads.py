@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import io
+import socket
 import tarfile
 import threading
 import zipfile
@@ -131,3 +132,12 @@ def test_of_an_archive_only_what_is_wanted_is_kept_and_never_outside(tmp_path, s
     assert not (tmp_path / "escaped.bin").exists()
     with pytest.raises(DataError, match=r"holds no in/z\.bin"):
         fetch(Remote(url, len(content), checksum(content), ("in/z.bin",)), tmp_path / "to", progress=False)
+
+
+def test_a_home_that_does_not_answer_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("seamount_models.downloads.TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections wait in its queue for ever
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.bin"
+        with pytest.raises(DataError, match=r"cannot be fetched \(timed out\)\. Hint"):
+            fetch(Remote(url, 4, "md5:0"), tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
