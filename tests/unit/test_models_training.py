@@ -12,6 +12,7 @@ from torch import nn
 import seamount as sm
 from seamount.errors import DataError, SeamountError, TrainingError
 from seamount_models import coding, datasets, files, losses, networks, recipes, training
+from seamount_models.networks import convolutional, dense, initial, recurrence
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +98,10 @@ def test_initial_fluctuation_is_one_threshold(neuron):
     """sd(v) = vth at 0.2 spikes per step, measured without threshold."""
     net = mlp((400, 500), neuron, readout=neuron, seed=0)
     free = sm.nn.LI(float(neuron.beta), float(neuron.alpha))
-    s = (torch.rand(80, 8, 400, generator=torch.Generator().manual_seed(0)) < networks.INPUT_RATE).float()
+    s = (torch.rand(80, 8, 400, generator=torch.Generator().manual_seed(0)) < initial.INPUT_RATE).float()
     # Around its mean over time: the constant part of the input is not fluctuation.
-    v = free(net.readout(s - networks.INPUT_RATE))[40:]
-    expected = float(neuron.vth) * (1 - networks.INPUT_RATE) ** 0.5
+    v = free(net.readout(s - initial.INPUT_RATE))[40:]
+    expected = float(neuron.vth) * (1 - initial.INPUT_RATE) ** 0.5
     assert v.std().item() == pytest.approx(expected, rel=0.1)
 
 
@@ -300,7 +301,7 @@ def test_no_fine_tuning(tmp_path, digits):
         recipes.fine_tune(recipes.load(shortened(tmp_path)), small(), digits)
 
 
-@pytest.mark.parametrize("module", [coding, datasets, networks, recipes, training])
+@pytest.mark.parametrize("module", [coding, datasets, dense, convolutional, recurrence, recipes, training])
 def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.failed == 0

@@ -1,7 +1,8 @@
 """Recipes: everything that a training run needs, as one TOML file.
 
 [data]          name, and the settings of that data set: datasets.settings(name)
-[network]       sizes, bias, seed: as in networks.mlp
+[network]       kind = "mlp" (the default), "recurrent" or "conv": a function of seamount_models.networks; the other
+                keys are its arguments: sizes, or layers = "16C5-P2-10" for "conv"; bias, seed ...
 [neuron]        model = "LIF", "CubaLIF" ...: its class in sm.nn; slope: of the FastSigmoid surrogate; the other
                 keys are arguments of the class
 [readout]       the same for the last population, as model = "LI"; without this section it is as the others
@@ -42,7 +43,7 @@ POPULATIONS = ("neuron", "readout")
 """Sections that describe a population."""
 OWN_KEYS = {"model", "slope"}
 """Their keys that are not arguments of the class."""
-GIVEN = {"net", "data", "neuron", "readout", "progress"}
+GIVEN = {"net", "data", "neuron", "readout", "progress", "shape"}
 """Arguments that come from elsewhere than the section."""
 
 
@@ -65,11 +66,10 @@ class Recipe:
 
 SECTIONS: dict[str, Callable] = {
     "data": datasets.load,
-    "network": networks.mlp,
     "training": training.fit,
     "fine_tuning": training.fit,
 }
-"""Section -> the function that takes it."""
+"""Section -> the function that takes it; that of `[network]` goes by its kind."""
 NESTED: dict[str, Callable] = {"loss": losses.find, "activity": losses.bounds}
 """Setting with settings of its own -> what checks them."""
 
@@ -107,11 +107,16 @@ def build(recipe: Recipe) -> tuple[nn.Sequential, Dataset]:
     """Return the untrained network and the data set of a recipe."""
     data = datasets.load(**recipe.data)
     readout = None if recipe.readout is None else _population(recipe.readout)
-    net = networks.mlp(neuron=_population(recipe.neuron), readout=readout, **recipe.network)
-    sizes = recipe.network["sizes"]
-    if (sizes[0],) != data.shape or sizes[-1] != data.classes:
+    options = {key: value for key, value in recipe.network.items() if key != "kind"}
+    if "layers" in options:
+        sizes = [*data.shape, int(options["layers"].rpartition("-")[2])]
+        options["shape"] = data.shape
+    else:
+        sizes = options["sizes"]
+    if (*sizes[: len(data.shape)],) != data.shape or sizes[-1] != data.classes:
         raise DataError(f"{recipe.name}: sizes = {sizes}, but {data.name} is {data.shape} -> {data.classes}.")
-    return net, data
+    kind = networks.KINDS[recipe.network.get("kind", "mlp")]
+    return kind(neuron=_population(recipe.neuron), readout=readout, **options), data
 
 
 def train(recipe: Recipe, *, progress: bool = True, **changed: Any) -> tuple[nn.Sequential, Dataset, History]:
@@ -153,9 +158,11 @@ def _population(section: dict[str, Any]) -> sm.nn.Neuron:
 
 def _check(path: Path, content: dict[str, Any]) -> None:
     """Refuse what nothing would take, all of it at once."""
-    needed = {"data": {"name"}, "network": {"sizes"}, "neuron": {"model"}, "training": {"epochs"}}
+    needed = {"data": {"name"}, "network": set(), "neuron": {"model"}, "training": {"epochs"}}
     wrong = [f"{path.name}: section [{s}] is missing." for s in needed if s not in content]
-    wrong += [f"{path.name}: section [{s}] is unknown." for s in content if s not in {*SECTIONS, *POPULATIONS}]
+    wrong += [
+        f"{path.name}: section [{s}] is unknown." for s in content if s not in {"network", *SECTIONS, *POPULATIONS}
+    ]
     needed |= {"readout": {"model"}, "fine_tuning": {"epochs"}}
     for section, keys in content.items():
         takes = SECTIONS.get(section)
@@ -164,13 +171,22 @@ def _check(path: Path, content: dict[str, Any]) -> None:
             takes = NEURONS.get(model) if isinstance(model, str) else None
             if takes is None:
                 wrong.append(f"{path.name}: neuron model {model!r} is unknown. Allowed: {', '.join(NEURONS)}.")
-        if takes is None:
+        if section == "network" and isinstance(keys, dict):
+            kind = keys.get("kind", "mlp")
+            takes = networks.KINDS.get(kind) if isinstance(kind, str) else None
+            if takes is None:
+                wrong.append(f"{path.name}: network kind {kind!r} is unknown. Allowed: {', '.join(networks.KINDS)}.")
+            needed["network"] = {"layers"} if takes is networks.conv else {"sizes"}
+        if takes is None and section != "network":
             continue
         if not isinstance(keys, dict):
             wrong.append(f"{path.name}: {section} is not a section. Hint: [{section}].")
             continue
+        if takes is None:
+            continue
         wrong += [f"{path.name}: [{section}] needs {k}." for k in sorted(needed.get(section, set()) - keys.keys())]
         allowed = _parameters(takes) - GIVEN | (OWN_KEYS if section in POPULATIONS else set())
+        allowed |= {"kind"} if section == "network" else set()
         if section == "data" and keys.get("name") in datasets.names():
             allowed = {"name", *datasets.settings(keys["name"])}
         wrong += [f"{path.name}: [{section}] has no setting {k!r}." for k in keys if k not in allowed]

@@ -1,9 +1,8 @@
-"""Networks by their sizes. Children are named, and the names go with them to the chip."""
+"""Fully connected networks. Children are named, and the names go with them to the chip."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import cast
@@ -13,13 +12,7 @@ from torch import nn
 
 from seamount.errors import SeamountError
 from seamount.nn import Neuron
-
-INPUT_RATE = 0.2
-"""Spikes per step and input that the initialisation expects."""
-FLUCTUATION = 1.0
-"""Standard deviation of v, in thresholds, that it aims at."""
-SLOWEST = 0.98
-"""Retentions above this count as this one: what a longer memory adds does not arrive within a sample."""
+from seamount_models.networks.initial import initialize
 
 
 def mlp(
@@ -32,13 +25,7 @@ def mlp(
 ) -> nn.Sequential:
     """Fully connected network: `fc1, lif1, fc2, lif2, ..., readout, out`.
 
-    Weights are normal with mean 0 and the standard deviation at which v fluctuates by about one threshold when inputs
-    fire at 0.2 spikes per step (Rossbroich, Gygax and Zenke 2022, "Fluctuation-driven initialization for spiking neural
-    network training"):
-
-        sigma_w = vth / sqrt(n rate E),   E = sum_k kernel[k]^2 = (1 + a b) / ((1 - a b) (1 - a^2) (1 - b^2))
-
-    with n inputs, a = alpha, b = beta; E of LIF is `1 / (1 - beta^2)`.
+    Weights are drawn by `initial.initialize`.
 
     Args:
         sizes: neurons of input, hidden populations and output.
@@ -70,15 +57,3 @@ def mlp(
         initialize(linear, prototype, generator)
         layers[connection], layers[population] = linear, copy.deepcopy(prototype)
     return nn.Sequential(layers)
-
-
-@torch.no_grad()
-def initialize(connection: nn.Linear, population: Neuron, generator: torch.Generator | None = None) -> None:
-    """Draw the weights of a connection for the population that it feeds; see `mlp` for the equation."""
-    a, b = (min(float(value.mean()), SLOWEST) for value in (population.alpha, population.beta))
-    vth = float(getattr(population, "vth", torch.ones(())).mean())
-    energy = (1 + a * b) / ((1 - a * b) * (1 - a**2) * (1 - b**2))
-    sigma = FLUCTUATION * vth / math.sqrt(connection.in_features * INPUT_RATE * energy)
-    connection.weight.normal_(0, sigma, generator=generator)
-    if connection.bias is not None:
-        connection.bias.zero_()

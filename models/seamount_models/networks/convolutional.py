@@ -1,0 +1,99 @@
+"""Convolutional networks, written as a line: `16C5-P2-32C3-P2-10`."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+import seamount as sm
+from seamount.errors import SeamountError
+from seamount.nn import Neuron
+from seamount_models.networks.initial import initialize
+
+LAYER = re.compile(r"(?P<channels>\d+)C(?P<kernel>\d+)|P(?P<pool>\d+)|(?P<neurons>\d+)")
+
+
+def conv(
+    shape: tuple[int, int, int],
+    layers: str,
+    neuron: Neuron,
+    *,
+    readout: Neuron | None = None,
+    standardize: bool = False,
+    seed: int | None = None,
+) -> nn.Sequential:
+    """Convolutional network from a line of layers.
+
+    `16C5` is a convolution to 16 channels with a 5 x 5 kernel and a padding that keeps the size, followed by a
+    population; `P2` sums spikes over 2 x 2 windows, without neurons, and folds into the next connection; `128` is a
+    fully connected population; the last number is the output.
+
+    Args:
+        shape: channels, height and width of the input.
+        layers: joined by `-`.
+        neuron: prototype of the populations; each gets its own copy.
+        readout: prototype of the last population; default `neuron`.
+        standardize: convolutions with scaled weight standardisation (OTTT 2022, section 4.4).
+        seed: of the weights; default torch's global generator.
+
+    Returns:
+        Module from spikes `[T, B, *shape]` to spikes (or v of the readout) `[T, B, classes]`, with children `conv1,
+        lif1, pool1, ..., flatten, fc1, ..., readout, out`.
+
+    Raises:
+        SeamountError: a layer that is none of these, or that does not fit what comes before it.
+
+    Example:
+        >>> import torch, seamount as sm
+        >>> net = conv((2, 34, 34), "16C5-P2-32C3-P2-10", sm.nn.LIF(beta=0.9), seed=0)
+        >>> net(torch.zeros(3, 1, 2, 34, 34)).shape
+        torch.Size([3, 1, 10])
+    """
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    parts = layers.split("-")
+    found: OrderedDict[str, nn.Module] = OrderedDict()
+    size: tuple[int, ...] = tuple(shape)
+    counts: dict[str, int] = dict.fromkeys(("conv", "pool", "fc", "lif"), 0)
+
+    def name(kind: str) -> str:
+        counts[kind] += 1
+        return f"{kind}{counts[kind]}"
+
+    def wrong(part: str, why: str) -> SeamountError:
+        return SeamountError(f"{layers}: {part!r} {why} (input of the layer: {size}).")
+
+    for i, part in enumerate(parts):
+        match = LAYER.fullmatch(part)
+        if match is None:
+            raise wrong(part, "is no layer. Allowed: 16C5, P2, 128")
+        last, got = i == len(parts) - 1, {k: int(v) for k, v in match.groupdict().items() if v is not None}
+        if last != ("neurons" in got) and (last or len(size) == 1):
+            raise wrong(part, "cannot be the last layer" if last else "comes after a fully connected layer")
+        if min(got.values()) < 1 or got.get("pool", 1) > min(size[-2:]):
+            raise wrong(part, "does not fit")
+        if "pool" in got:
+            found[name("pool")] = sm.nn.SumPool2d(got["pool"])
+            size = (size[0], *(n // got["pool"] for n in size[1:]))
+            continue
+        if "channels" in got:
+            if got["kernel"] % 2 == 0:
+                raise wrong(part, "has an even kernel, which no padding centres")
+            kind = sm.nn.WSConv2d if standardize else sm.nn.Conv2d
+            layer = kind(size[0], got["channels"], got["kernel"], padding=got["kernel"] // 2, bias=False)
+            size = (got["channels"], *size[1:])
+            found[name("conv")] = layer
+        else:
+            if len(size) > 1:
+                found["flatten"] = sm.nn.Flatten()
+            inputs = int(torch.Size(size).numel())
+            layer = nn.Linear(inputs, got["neurons"], bias=False)
+            size = (got["neurons"],)
+            found["readout" if last else name("fc")] = layer
+        prototype = readout if last and readout is not None else neuron
+        initialize(layer, prototype, generator)
+        found["out" if last else name("lif")] = copy.deepcopy(prototype)
+    return nn.Sequential(found)

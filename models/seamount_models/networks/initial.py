@@ -1,0 +1,47 @@
+"""First weights, with which every population of a network is alive."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from seamount.nn import Neuron
+
+INPUT_RATE = 0.2
+"""Spikes per step and input that the initialisation expects."""
+FLUCTUATION = 1.0
+"""Standard deviation of v, in thresholds, that it aims at."""
+SLOWEST = 0.98
+"""Retentions above this count as this one: what a longer memory adds does not arrive within a sample."""
+RECURRENT = 0.3
+"""Standard deviation of recurrent weights, as a part of what it would be for a feed-forward connection."""
+
+
+@torch.no_grad()
+def initialize(
+    connection: nn.Linear | nn.Conv2d,
+    population: Neuron,
+    generator: torch.Generator | None = None,
+    fluctuation: float = FLUCTUATION,
+) -> None:
+    """Draw the weights of a connection for the population that it feeds.
+
+    They are normal with mean 0 and the standard deviation at which v fluctuates by about one threshold when inputs fire
+    at 0.2 spikes per step (Rossbroich, Gygax and Zenke 2022, "Fluctuation-driven initialization for spiking neural
+    network training"):
+
+        sigma_w = vth / sqrt(n rate E),   E = sum_k kernel[k]^2 = (1 + a b) / ((1 - a b) (1 - a^2) (1 - b^2))
+
+    with n inputs of a neuron, a = alpha, b = beta; E of LIF is `1 / (1 - beta^2)`.
+    """
+    fields = population.fields()
+    a, b = (min(float(torch.as_tensor(fields.get(name, default)).mean()), SLOWEST)
+            for name, default in (("alpha", 0.0), ("beta", 1.0)))  # fmt: skip
+    vth = float(torch.as_tensor(fields.get("vth", 1.0)).mean())
+    energy = (1 + a * b) / ((1 - a * b) * (1 - a**2) * (1 - b**2))
+    sigma = fluctuation * vth / math.sqrt(connection.weight[0].numel() * INPUT_RATE * energy)
+    connection.weight.normal_(0, sigma, generator=generator)
+    if connection.bias is not None:
+        connection.bias.zero_()

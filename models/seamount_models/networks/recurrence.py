@@ -1,0 +1,51 @@
+"""Recurrent networks: populations that hear their own spikes of the last step."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from seamount.errors import SeamountError
+from seamount.nn import Neuron, Recurrent
+from seamount_models.networks.initial import RECURRENT, initialize
+
+
+def recurrent(
+    sizes: Sequence[int], neuron: Neuron, *, readout: Neuron | None = None, seed: int | None = None
+) -> nn.Sequential:
+    """Network `fc1, rec1, fc2, rec2, ..., readout, out`; every hidden population is recurrent, all to all.
+
+    Args:
+        sizes: neurons of input, hidden populations and output.
+        neuron: prototype of the hidden populations; each gets its own copy.
+        readout: prototype of the last population; default `neuron`.
+        seed: of the weights; default torch's global generator.
+
+    Returns:
+        Module from spikes `[T, B, sizes[0]]` to spikes (or v of the readout) `[T, B, sizes[-1]]`.
+
+    Example:
+        >>> import torch, seamount as sm
+        >>> net = recurrent((4, 36, 6), sm.nn.LIF(beta=0.9), readout=sm.nn.LI(beta=0.9), seed=0)
+        >>> [name for name, _ in net.named_children()]
+        ['fc1', 'rec1', 'readout', 'out']
+    """
+    if len(sizes) < 3 or min(sizes) < 1:
+        raise SeamountError(
+            f"recurrent: sizes = {tuple(sizes)}. Hint: input, at least one hidden, output; each 1 or more."
+        )
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for i in range(1, len(sizes) - 1):
+        linear, loop = (nn.Linear(n, sizes[i], bias=False) for n in (sizes[i - 1], sizes[i]))
+        initialize(linear, neuron, generator)
+        initialize(loop, neuron, generator, RECURRENT)
+        layers[f"fc{i}"], layers[f"rec{i}"] = linear, Recurrent(copy.deepcopy(neuron), loop)
+    last = nn.Linear(sizes[-2], sizes[-1], bias=False)
+    initialize(last, readout or neuron, generator)
+    layers["readout"], layers["out"] = last, copy.deepcopy(readout or neuron)
+    return nn.Sequential(layers)
