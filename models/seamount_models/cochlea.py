@@ -46,7 +46,7 @@ class Cochlea:
     with centre frequency f_c:
 
     ```
-    g_k[n] = a_c g_k[n-1] + g_(k-1)[n],  k = 1..4,  g_0 = 2 (1 - |a_c|)^4 x   gammatone, complex (Hohmann 2002, Eq. 7)
+    g_k[n] = a_c g_k[n-1] + g_(k-1)[n],  k = 1..4,  g_0 = 2 (1 - |a_c|)^4 x   gammatone, complex (Hohmann 2002)
     a_c    = exp((-2 pi b_c + 2 pi i f_c) / rate)
     b_c    = 1.019 (24.7 + 0.108 f_c)                                        bandwidth (Glasberg and Moore 1990)
     h[t]   = mean over a step of max(Re g_4, 0)                              hair cell: half-wave rectification

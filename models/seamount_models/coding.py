@@ -154,7 +154,7 @@ def population(x: Tensor, units: int) -> Tensor:
 
     `a_i = exp(-(x - mu_i)^2 / (2 sigma^2))`, `mu_i = (2 i - 3) / (2 (m - 2))` for i = 1..m, and
     `sigma = 1 / (1.5 (m - 2))`. Source: Bohte, Kok and La Poutre, "Error-backpropagation in temporally encoded networks
-    of spiking neurons" (Neurocomputing 48, 2002), section 4.1. The activations are intensities: `rate` or `latency`
+    of spiking neurons" (Neurocomputing 48, 2002). The activations are intensities: `rate` or `latency`
     makes spikes of them.
 
     Args:

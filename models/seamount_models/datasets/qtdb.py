@@ -1,6 +1,6 @@
 """QTDB: electrocardiograms as events, a label for each step: which of 6 phases of the heartbeat.
 
-618 recordings for training, 141 for testing, 1301 steps, 4 channels of -1, 0, 1; about one step in eight carries no
+618 recordings for training, 141 for testing, 1301 steps, 4 channels of -1, 0, 1; about one step in twelve carries no
 label (-1). Sources: Laguna et al., "A database for evaluation of algorithms for measurement of QT and other waveform
 intervals in the ECG" (Computers in Cardiology 1997), PhysioNet, ODC-By; level crossing by Yin, Corradi and Bohte,
 "Accurate and efficient time-domain classification with adaptive spiking recurrent neural networks" (Nature Machine

@@ -28,7 +28,7 @@ CLASSES = 10
 RECORDINGS = 3000
 TEST_INDICES = 5
 DURATION_US = 800_000
-"""19 of 20 recordings are shorter; of the others the end is left out."""
+"""49 of 50 recordings are shorter; of the others the end is left out."""
 FILE = "fsdd_3000_8khz.npz"
 CLONE = "free-spoken-digit-dataset"
 HINT = f"clone https://github.com/Jakobovski/{CLONE} there."
