@@ -180,6 +180,25 @@ def test_what_cannot_be_lowered(modules, error, message):
         sm.lower(nn.Sequential(*modules), input_shape=shape)
 
 
+class Shared(nn.Module):
+    """A convolution whose output two populations add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.lif1, self.lif2 = Conv2d(2, 2, 1), Conv2d(2, 2, 1), sm.nn.LIF(0.9), sm.nn.LIF(0.9)
+
+    def forward(self, x):
+        a = self.a(x)
+        return self.lif2(self.b(self.lif1(a)) + a)
+
+
+def test_a_connection_feeds_one_population():
+    with pytest.raises(
+        UnsupportedNodeError, match=r"^a: what it delivers goes to several populations, the last .* lif2"
+    ):
+        sm.lower(Shared(), input_shape=(2, 9, 9))
+
+
 def test_windows_that_overlap_before_a_connection_are_refused():
     net = nn.Sequential(SumPool2d(3, 2), Conv2d(2, 3, 2), sm.nn.LIF(0.9))
     sm.lower(net, input_shape=(2, 9, 9))

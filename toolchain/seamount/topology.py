@@ -190,6 +190,12 @@ class _Reader:
                 f"{biased[0]}: its bias would pass through the current of {cell.name}, which the chip cannot do. "
                 "Hint: use nn.Linear(bias=False) and give the neuron bias=torch.zeros(N)."
             )
+        for wire in cell.wires:
+            if any(wire.name == other.name for earlier in self.cells for other in earlier.wires):
+                raise UnsupportedNodeError(
+                    f"{wire.name}: what it delivers goes to several populations, the last being {cell.name} (allowed: "
+                    "one). Hint: a connection for each."
+                )
         self.cells.append(cell)
         return Spikes(cell.name)
 

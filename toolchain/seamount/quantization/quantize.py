@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -70,16 +70,17 @@ def quantize(
         )
     raise_all(QuantizationError, _not_finite(qnet))
     spikes = spikes_of(calibration)
-    shapes = {INPUT: tuple(spikes.shape[2:])}
+    shapes, bounds = {INPUT: tuple(spikes.shape[2:])}, {INPUT: input_bound}
+    bounds |= {cell.name: cast(Neuron, net.get_submodule(cell.module)).node_type.bound for cell in cells}
     for cell in cells:
-        _replace(net, qnet, cell, shapes, weight_bits, per_channel, limits, input_bound)
+        _replace(net, qnet, cell, shapes, weight_bits, per_channel, limits, bounds)
     calibrate(qnet, spikes)
     return qnet
 
 
 def _replace(
     net: nn.Module, qnet: nn.Module, cell: Cell, shapes: dict[str, tuple[int, ...]], bits: int, per_channel: bool,
-    limits: Limits, input_bound: int,
+    limits: Limits, bounds: dict[str, int],
 ) -> None:  # fmt: skip
     """Put quantized modules into `qnet` where `net` has those of a cell; the population's shape joins `shapes`."""
     connections: dict[str, QuantConnection] = {}
@@ -92,9 +93,9 @@ def _replace(
                 "quantized weights would add up beyond their bits. Hint: a stride of at least the kernel, or the pool "
                 "behind the connection."
             )
-        bound = input_bound if wire.source == INPUT else 1
+        bound = bounds[wire.source] * prod(pool.size for pool in pools)
         module = quantized(
-            node, bias, bits=bits, per_channel=per_channel, bound=bound * prod(pool.size for pool in pools),
+            node, bias, bits=bits, per_channel=per_channel, bound=bound,
             in_shape=in_shape, out_shape=node.out_shape(shapes_through(pools, in_shape)[-1]),
             sharing=next(iter(connections.values()), None),
         )  # fmt: skip
