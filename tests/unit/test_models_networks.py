@@ -61,7 +61,7 @@ def test_the_seed_decides_the_weights():
         ("4C5-Q2-3", r"4C5-Q2-3: 'Q2' is no layer. Allowed: 16C5, P2, 128"),
         ("4C4-3", "'4C4' has an even kernel"),
         ("4C5-P2", "'P2' cannot be the last layer"),
-        ("10-4C3-7-3", "'4C3' comes after a fully connected layer"),
+        ("10-4C3-3", "'4C3' comes after a fully connected layer"),
         ("4C3-P99-3", r"'P99' does not fit \(input of the layer: \(4, 12, 12\)\)"),
         ("0C3-3", "'0C3' does not fit"),
         ("", "'' is no layer"),

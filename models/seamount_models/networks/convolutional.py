@@ -71,7 +71,7 @@ def conv(
         if match is None:
             raise wrong(part, "is no layer. Allowed: 16C5, P2, 128")
         last, got = i == len(parts) - 1, {k: int(v) for k, v in match.groupdict().items() if v is not None}
-        if last != ("neurons" in got) and (last or len(size) == 1):
+        if "neurons" not in got and (last or len(size) == 1):
             raise wrong(part, "cannot be the last layer" if last else "comes after a fully connected layer")
         if min(got.values()) < 1 or got.get("pool", 1) > min(size[-2:]):
             raise wrong(part, "does not fit")
