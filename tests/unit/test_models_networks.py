@@ -79,7 +79,10 @@ def test_a_recurrent_network_needs_a_hidden_population():
 
 def test_recipes_name_the_kind_of_network(tmp_path):
     file = tmp_path / "small.toml"
-    content = '[data]\nname = "digits"\nsteps = 4\n[network]\n{}\n[neuron]\nmodel = "LIF"\nbeta = 0.9\n[training]\nepochs = 1\n'
+    content = (
+        '[data]\nname = "digits"\nsteps = 4\n[network]\n{}\n'
+        '[neuron]\nmodel = "LIF"\nbeta = 0.9\n[training]\nepochs = 1\n'
+    )
     file.write_text(content.format('kind = "recurrent"\nsizes = [64, 8, 10]\nseed = 0'))
     net, data = recipes.build(recipes.load(str(file)))
     assert isinstance(net.rec1, sm.nn.Recurrent)
