@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import seamount as sm
+from seamount.errors import UnsupportedNodeError
 from seamount.nn import kernels
 
 
@@ -217,3 +218,40 @@ def test_what_learns_trains_and_stays_in_its_range():
 def test_bad_arguments(build, message):
     with pytest.raises(sm.SeamountError, match=message):
         build()
+
+
+def snntorch_neuron(kind: str, **changed) -> nn.Module:
+    """What `from_snntorch` looks at, for where snnTorch is not installed; `test_peers.py` compares the spikes."""
+    cell = type(kind, (nn.Module,), {})()
+    fields = {"beta": torch.tensor(0.8), "alpha": torch.tensor(0.5), "threshold": torch.tensor(2.0)}
+    fields |= {"reset_mechanism": "subtract", "reset_delay": True, "inhibition": False, "state_quant": False,
+               "graded_spikes_factor": 1.0}  # fmt: skip
+    for name, value in {**fields, **changed}.items():
+        setattr(cell, name, value)
+    return cell
+
+
+def test_snntorch_neurons_are_mapped():
+    leaky = sm.nn.from_snntorch(snntorch_neuron("Leaky"))
+    assert (type(leaky), leaky.reset, leaky.reset_by.item()) == (sm.nn.LIF, "subtract", 2.5)
+    late = sm.nn.from_snntorch(snntorch_neuron("Synaptic", reset_mechanism="zero"), detach_reset=True)
+    assert (type(late), late.reset, late.refractory, late.detach_reset) == (sm.nn.RefractoryLIF, "zero", 1, True)
+    prompt = sm.nn.from_snntorch(snntorch_neuron("Synaptic", reset_mechanism="zero", reset_delay=False))
+    assert (type(prompt), prompt.alpha.item()) == (sm.nn.CubaLIF, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "message"),
+    [
+        ("Lapicque", {}, "snntorch.Lapicque: has no counterpart"),
+        ("Leaky", {"reset_delay": False}, "Leaky: reset_mechanism='subtract' with reset_delay=False does not map"),
+        ("Synaptic", {"beta": torch.tensor(0.0)}, "Synaptic: beta = 0 with a delayed reset by subtraction"),
+        ("Leaky", {"beta": nn.Parameter(torch.tensor(0.9))}, "Leaky: learn_beta or learn_threshold with a delayed"),
+        ("Leaky", {"inhibition": True}, "Leaky: inhibition does not map"),
+        ("Leaky", {"state_quant": lambda x: x}, "Leaky: state_quant does not map"),
+        ("Leaky", {"graded_spikes_factor": 2.0}, "Leaky: graded_spikes_factor does not map"),
+    ],
+)
+def test_snntorch_neurons_that_differ_are_refused(kind, changed, message):
+    with pytest.raises(UnsupportedNodeError, match=message):
+        sm.nn.from_snntorch(snntorch_neuron(kind, **changed))

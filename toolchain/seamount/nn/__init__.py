@@ -14,8 +14,10 @@ from seamount.nn.connection import (
     WSLinear,
 )
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
+from seamount.nn.linear import Linear
 from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
 from seamount.nn.refractory import RefractoryLIF
+from seamount.nn.snntorch import from_snntorch
 from seamount.nn.surrogate import (
     ArcTan,
     Exponential,
@@ -49,6 +51,7 @@ __all__ = [
     "FastSigmoid",
     "Flatten",
     "Gaussian",
+    "Linear",
     "MultiGaussian",
     "Neuron",
     "Rectangular",
@@ -66,6 +69,7 @@ __all__ = [
     "WSConv2d",
     "WSLinear",
     "carrying",
+    "from_snntorch",
     "populations",
     "recording",
     "retention",
