@@ -1,12 +1,13 @@
 """The same LIF networks in other libraries, each in the quickest form its documentation recommends for the CPU.
 
-All of them: `v = beta v + x; s = v > 1; v = (1 - s) v`, connections over all steps at once (`nn.Linear` on `[T, B, N]`),
-populations stepped by the library's own neuron, gradients through the reset, a surrogate of one division. What differs:
+All of them: `v = beta v + x; s = v > 1; v = (1 - s) v`, connections over all steps at once (`nn.Linear` on
+`[T, B, N]`), populations by the library's own neuron, gradients through the reset, a surrogate of one division. What
+differs:
 
 | library | form | differs in |
 |---|---|---|
 | snnTorch | `Leaky(reset_delay=False)` | nothing |
-| SpikingJelly | `LIFNode(step_mode="m")`, which is one operation over time | `>=`; ATan surrogate, of one division too |
+| SpikingJelly | `LIFNode(step_mode="m")`, one operation over time | `>=`; ATan surrogate, of one division too |
 | sinabs | `LIF(spike_fn=SingleSpike, norm_input=False)`, called for each step | `>=`; gradients stop at the reset |
 | Norse | `LIFBoxCell`, weights times 1 / (1 - beta) | `dt tau_mem_inv = 1 - beta` scales its input; slope 1 |
 | torch | a loop by hand | no library: what one writes without any |

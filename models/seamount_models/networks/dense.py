@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from seamount.errors import SeamountError
-from seamount.nn import Neuron
+from seamount.nn import Linear, Neuron
 from seamount_models.networks.initial import initialize
 
 
@@ -53,7 +53,7 @@ def mlp(
     for i in range(1, last + 1):
         connection, population = (f"fc{i}", f"lif{i}") if i < last else ("readout", "out")
         prototype = readout if i == last and readout is not None else neuron
-        linear = cast(nn.Linear, nn.utils.skip_init(nn.Linear, sizes[i - 1], sizes[i], bias=bias))
+        linear = cast(nn.Linear, nn.utils.skip_init(Linear, sizes[i - 1], sizes[i], bias=bias))
         initialize(linear, prototype, generator)
         layers[connection], layers[population] = linear, copy.deepcopy(prototype)
     return nn.Sequential(layers)

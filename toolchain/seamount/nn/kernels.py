@@ -17,6 +17,7 @@ from numba import njit
 from torch import Tensor
 
 from seamount.nn import trace
+from seamount.nn.memory import empty
 from seamount.nn.surrogate import Surrogate
 from seamount.nn.trace import Value
 
@@ -115,12 +116,12 @@ def forward(
     Returns:
         The output `[T, B, N]`; each kept state before each step, `[T, B, N]`; the last state.
     """
-    out, last = torch.empty_like(a), [s.clone() for s in states]
-    kept = [torch.empty_like(a) for _ in keep]
+    out, last = empty(*a.shape, like=a), [s.clone() for s in states]
+    kept = [empty(*a.shape, like=a) for _ in keep]
     numbers = torch.tensor([1.0, *forward_code(spec).numbers], dtype=a.dtype, device=a.device)
     if a.device.type == "cpu" and a.numel() >= FUSED:
         kernel = _forward_kernel(spec, tuple(keep))
-        arrays = [a, out, *last, *kept, *(chip if spec.chip_step else constants), numbers]
+        arrays = [a, out, *kept, *last, *(chip if spec.chip_step else constants), numbers]
         _share(kernel, a.shape, arrays)
         return out, kept, last
     step = spec.chip_step or _function(forward_code(spec).source)
@@ -152,12 +153,12 @@ def backward(
         Gradients of a `[T, B, N]`, of the first state, each `[B, N]`, and of the wanted constants, each `[B, N]`.
     """
     code, keep = backward_code(spec), saved(spec)
-    g_a, carried = torch.empty_like(a), [h.clone() for h in gradients]
+    g_a, carried = empty(*a.shape, like=a), [h.clone() for h in gradients]
     sums = [torch.zeros_like(h) for h in carried[:1] for _ in spec.wanted]
     numbers = torch.tensor([1.0, *code.numbers], dtype=a.dtype, device=a.device)
     if a.device.type == "cpu" and a.numel() >= FUSED:
         kernel = _backward_kernel(spec)
-        arrays = [g, *carried, a, out, *kept, g_a, *sums, *constants, a_unit, unit, numbers]
+        arrays = [g, a, out, *kept, g_a, *carried, *sums, *constants, a_unit, unit, numbers]
         _share(kernel, a.shape, arrays)
         return g_a, carried, sums
     step, zero = _function(code.source), torch.zeros_like(a[0])
@@ -177,62 +178,86 @@ def backward(
 def _function(source: str, compiled: bool = False) -> Any:
     scope: dict[str, Any] = {}
     exec(source, scope)
-    return njit(nogil=True, inline="always")(scope["step"]) if compiled else scope["step"]
+    return _compiled(inline="always")(scope["step"]) if compiled else scope["step"]
 
 
-def _loop(lines: Sequence[str], arguments: Sequence[str], reverse: bool, scope: dict[str, Any]) -> Any:
-    """Compile lines of a loop over batch, time and neurons; only as text can it take a varying number of arrays."""
-    order = "range(a.shape[0] - 1, -1, -1)" if reverse else "range(a.shape[0])"
+def _compiled(**options: Any) -> Any:
+    """`njit` beside Python's own threads; division as in NumPy, since a check for 0 would keep loops from vectors."""
+    return njit(nogil=True, error_model="numpy", **options)
+
+
+def _loop(
+    lines: Sequence[str], sequences: Sequence[str], states: Sequence[str], columns: Sequence[str], numbers: int,
+    reverse: bool, scope: dict[str, Any],
+) -> Any:  # fmt: skip
+    """Compile lines of a loop over time, batch and neurons; only as text can it take a varying number of arrays.
+
+    Args:
+        lines: the loop's body, in which every array is a row with index j.
+        sequences, states, columns: names of arrays `[T, B, N]`, `[B, N]` and `[N]`, in the order of the arguments.
+        numbers: how many there are, `n0, n1 ..`; they come as the last array.
+        reverse: from the last step to the first.
+        scope: what else the lines use.
+    """
+    order = "range(steps - 1, -1, -1)" if reverse else "range(steps)"
+    arrays = [f"all_{name}" for name in (*sequences, *states)]
     text = [
-        f"def loop(first, last, {', '.join(arguments)}):",
-        "    for b in range(first, last):",
-        f"        for t in {order}:",
-        "            for j in range(a.shape[2]):",
+        f"def loop(first, last, {', '.join([*arrays, *columns, 'numbers'])}):",
+        f"    steps, width = {arrays[0]}.shape[0], {arrays[0]}.shape[2]",
+        *(f"    n{i} = numbers[{i}]" for i in range(numbers)),
+        f"    for t in {order}:",
+        "        for b in range(first, last):",
+        *(f"            {name} = all_{name}[b]" for name in states),
+        *(f"            {name} = all_{name}[t, b]" for name in sequences),
+        "            for j in range(width):",
         *(f"                {line}" for line in lines),
     ]
     exec("\n".join(text), scope)
-    return njit(nogil=True)(scope["loop"])
+    return _compiled()(scope["loop"])
 
 
 @cache
 def _forward_kernel(spec: Spec, keep: tuple[int, ...]) -> Any:
     states, kept = [f"s{k}" for k in range(spec.states)], [f"k{k}" for k in keep]
-    values = ["a[t, b, j]", *(f"{s}[b, j]" for s in states)]
+    values = ["a[j]", *(f"{s}[j]" for s in states)]
     if spec.chip_step:
         constants = [f"c{k}" for k in range(len(spec.constants))]
         values = [f"int64({v})" for v in values] + [f"{c}[j]" for c in constants]
-        step: Any = njit(nogil=True, inline="always")(spec.chip_step)
+        step: Any = _compiled(inline="always")(spec.chip_step)
+        numbers = 0
     else:
         constants, code = spec.free, forward_code(spec)
-        values += [f"{c}[j]" for c in constants] + [f"numbers[{i}]" for i in range(1 + len(code.numbers))]
+        values += [f"{c}[j]" for c in constants] + [f"n{i}" for i in range(1 + len(code.numbers))]
         step = _function(code.source, compiled=True)
+        numbers = 1 + len(code.numbers)
     lines = [
-        *(f"{array}[t, b, j] = s{k}[b, j]" for array, k in zip(kept, keep, strict=True)),
+        *(f"{array}[j] = s{k}[j]" for array, k in zip(kept, keep, strict=True)),
         f"{', '.join(['o', *(f'z{k}' for k in range(spec.states))])} = step({', '.join(values)})",
-        "out[t, b, j] = o",
-        *(f"{s}[b, j] = z{k}" for k, s in enumerate(states)),
+        "out[j] = o",
+        *(f"{s}[j] = z{k}" for k, s in enumerate(states)),
     ]
-    arguments = ["a", "out", *states, *kept, *constants, "numbers"]
-    return _loop(lines, arguments, False, {"step": step, "int64": np.int64})
+    return _loop(lines, ["a", "out", *kept], states, constants, numbers, False, {"step": step, "int64": np.int64})
 
 
 @cache
 def _backward_kernel(spec: Spec) -> Any:
     code, keep = backward_code(spec), saved(spec)
     carried, sums = [f"s{k}" for k in range(spec.states)], [f"p{k}" for k in spec.wanted]
-    old = [f"k{k}[t, b, j] * unit[j]" if k in keep else "numbers[0]" for k in range(spec.states)]
+    old = [f"k{k}[j] * unit[j]" if k in keep else "n0" for k in range(spec.states)]
     results = ["ga", *(f"h{k}" for k in range(spec.states)), *(f"q{k}" for k in spec.wanted)]
-    values = ["g[t, b, j]", *(f"{c}[b, j]" for c in carried), "a[t, b, j] * a_unit[j]", *old, "up", "down"]
-    values += [f"{c}[j]" for c in spec.free] + [f"numbers[{i}]" for i in range(1 + len(code.numbers))]
+    values = ["g[j]", *(f"{c}[j]" for c in carried), "a[j] * a_unit[j]", *old, "up", "down"]
+    values += [f"{c}[j]" for c in spec.free] + [f"n{i}" for i in range(1 + len(code.numbers))]
     lines = [
-        "up, down = (out[t, b, j] > 0) * numbers[0], (out[t, b, j] < 0) * numbers[0]",
+        "up, down = (out[j] > 0) * n0, (out[j] < 0) * n0",
         f"{', '.join(results)}{',' if len(results) == 1 else ''} = step({', '.join(values)})",
-        "g_a[t, b, j] = ga * a_unit[j]",
-        *(f"{c}[b, j] = h{k}" for k, c in enumerate(carried)),
-        *(f"{p}[b, j] += q{k}" for k, p in zip(spec.wanted, sums, strict=True)),
+        "g_a[j] = ga * a_unit[j]",
+        *(f"{c}[j] = h{k}" for k, c in enumerate(carried)),
+        *(f"{p}[j] += q{k}" for k, p in zip(spec.wanted, sums, strict=True)),
     ]
-    arguments = ["g", *carried, "a", "out", *(f"k{k}" for k in keep), "g_a", *sums, *spec.free, "a_unit", "unit"]
-    return _loop(lines, [*arguments, "numbers"], True, {"step": _function(code.source, compiled=True)})
+    sequences = ["g", "a", "out", *(f"k{k}" for k in keep), "g_a"]
+    columns = [*spec.free, "a_unit", "unit"]
+    scope = {"step": _function(code.source, compiled=True)}
+    return _loop(lines, sequences, [*carried, *sums], columns, 1 + len(code.numbers), True, scope)
 
 
 def _share(kernel: Any, shape: torch.Size, tensors: Sequence[Tensor]) -> None:

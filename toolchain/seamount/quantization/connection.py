@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from seamount.ir import Conv, IntConnection, IntConv, IntLinear, Linear
 from seamount.nn.connection import each_step
+from seamount.nn.linear import linear
 from seamount.topology import Wire
 
 CHIP_WEIGHT_BITS = 9
@@ -117,9 +118,8 @@ class QuantConnection(nn.Module):
         q = self.codes() if self.held is None else self.held
         small = (self.weight[0].numel() * self.bound) << (self.bits - 1) < EXACT_FLOAT32
         number = torch.float32 if small and self._counts_in_float32(spikes) else torch.float64
-        a = self._sums(spikes.to(number), q.to(number))
         exponent = CHIP_WEIGHT_BITS - self.bits + int(self.weight_exp)
-        a = a * 2.0**exponent
+        a = self._sums(spikes.to(number), q.to(number) * 2.0**exponent)  # a power of two changes no digit of a sum
         return a if exponent >= 0 else a + (a.floor() - a).detach()
 
     def _counts_in_float32(self, spikes: Tensor) -> bool:
@@ -139,7 +139,7 @@ class QuantLinear(QuantConnection, qnn.QuantLinear):
         return IntLinear(**fields)
 
     def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
-        return functional.linear(spikes, q)
+        return linear(spikes, q)
 
 
 class _QuantConv(QuantConnection):
