@@ -57,7 +57,23 @@ class Residual(nn.Module):
         return self.li(self.out(self.flat(self.pool(s))))
 
 
-NETWORKS = {"classic": classic, "standardised": standardised, "residual": Residual}
+class Dense(nn.Module):
+    """Convolutions and a Linear that read concatenations, one of them with the input, pooled, and a norm behind."""
+
+    def __init__(self, reset: str) -> None:
+        super().__init__()
+        self.conv1, self.lif1 = Conv2d(2, 3, 3, padding=1, bias=False), sm.nn.LIF(0.9, reset=reset)
+        self.conv2, self.lif2 = Conv2d(5, 4, 3, padding=1), sm.nn.LIF(0.9, reset=reset)
+        self.norm, self.pool, self.flat = BatchNorm2d(4), AvgPool2d(2), Flatten()
+        self.out, self.li = nn.Linear(9 * 8 * 8, 5), sm.nn.LI(0.9)
+
+    def forward(self, x):
+        a = self.lif1(self.conv1(x))
+        b = self.lif2(self.norm(self.conv2(torch.cat([a, x], 2))))
+        return self.li(self.out(self.flat(self.pool(torch.cat((x, a, b), dim=2)))))
+
+
+NETWORKS = {"concatenating": Dense, "classic": classic, "standardised": standardised, "residual": Residual}
 
 
 def made(name: str, reset: str) -> tuple[nn.Module, torch.Tensor]:
@@ -190,6 +206,25 @@ class Shared(nn.Module):
     def forward(self, x):
         a = self.a(x)
         return self.lif2(self.b(self.lif1(a)) + a)
+
+
+class Joins(nn.Module):
+    """An nn.Linear of two populations, concatenated."""
+
+    def __init__(self, inputs: int, dim: int = 2) -> None:
+        super().__init__()
+        self.a, self.lif, self.fc, self.li, self.dim = nn.Linear(4, 3), lif, nn.Linear(inputs, 2), sm.nn.LI(0.9), dim
+
+    def forward(self, x):
+        return self.li(self.fc(torch.cat([self.lif(self.a(x)), x], self.dim)))
+
+
+def test_concatenations_that_do_not_fit_are_refused():
+    assert sm.lower(Joins(7))["li"].inputs == ("fc.0", "fc.1")
+    with pytest.raises(LoweringError, match=r"^fc: reads a concatenation of 7 channels or inputs \(allowed 6\)"):
+        sm.lower(Joins(6))
+    with pytest.raises(UnsupportedNodeError, match=r"^cat: concatenates along dimension 0 \(allowed 2, the channels\)"):
+        sm.lower(Joins(3, dim=0))
 
 
 def test_a_connection_feeds_one_population():

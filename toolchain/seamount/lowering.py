@@ -11,7 +11,7 @@ from seamount.errors import LoweringError
 from seamount.ir import Connection, Graph, Input, Node, Output
 from seamount.nn.neuron import Neuron
 from seamount.synapses import input_shape as first_shape
-from seamount.synapses import lowered
+from seamount.synapses import lowered, starts
 from seamount.topology import INPUT, OUTPUT, Cell, trace
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def lower(
 def _cell(net: nn.Module, cell: Cell, shapes: dict[str, tuple[int, ...]]) -> list[Node]:
     """A population after its connections; its shape joins `shapes`."""
     found: dict[str, Connection] = {}
-    biases = []
+    biases, begin = [], starts(net, cell, shapes)
     for wire in sorted(cell.wires, key=lambda w: w.source == cell.name):  # its own spikes have the shape of the others
-        node, bias = lowered(net, wire, shapes[wire.source])
+        node, bias = lowered(net, wire, shapes[wire.source], begin[wire.name])
         found[wire.name] = node
         biases += [] if bias is None else [bias]
         shapes.setdefault(cell.name, node.out_shape(shapes[wire.source]))

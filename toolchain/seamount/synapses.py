@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +15,7 @@ from seamount.errors import LoweringError, UnsupportedNodeError
 from seamount.ir import Connection, Conv, Linear
 from seamount.nn.connection import SumPool2d
 from seamount.passes import fold
-from seamount.topology import INPUT, Topology, Wire
+from seamount.topology import INPUT, Cell, Topology, Wire
 
 if TYPE_CHECKING:
     from seamount.quantization import QuantConnection
@@ -22,36 +23,68 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-def lowered(net: nn.Module, wire: Wire, in_shape: Shape) -> tuple[Connection, np.ndarray | None]:
+def lowered(net: nn.Module, wire: Wire, in_shape: Shape, start: int = 0) -> tuple[Connection, np.ndarray | None]:
     """The connection of a wire, and its bias for the population's `bias` field.
 
     Args:
         net: float or quantized.
         wire: of its topology.
         in_shape: of the wire's source.
+        start: of its part of the module's inputs, as `starts` has it.
 
     Returns:
         The node; and a bias that broadcasts to the population, None where there is none or, in a quantized network,
         where the population has it already.
     """
-    module = net.get_submodule(wire.name)
+    module = net.get_submodule(wire.module)
     if hasattr(module, "chip_weight"):
         quantized = cast("QuantConnection", module)
         node, bias, pools = quantized.node(wire), None, [pool_of(net, name) for name in wire.before]
     else:
-        node, bias, pools = unpooled(net, wire, in_shape)
+        node, bias, pools = unpooled(net, wire, in_shape, start)
     return without_pools(node, pools, in_shape), bias
 
 
-def unpooled(net: nn.Module, wire: Wire, in_shape: Shape) -> tuple[Linear | Conv, np.ndarray | None, list[fold.Pool]]:
+def starts(net: nn.Module, cell: Cell, shapes: dict[str, Shape]) -> dict[str, int]:
+    """By wire, where its part of what its module reads begins: 0 but for parts of a concatenation.
+
+    Raises:
+        LoweringError: the parts are not as many as the module reads.
+    """
+    found, ends = {}, {}
+    for wire in cell.wires:
+        found[wire.name] = ends.get(wire.module, 0)
+        if wire.part is not None:
+            ends[wire.module] = found[wire.name] + inputs_of(net, wire, shapes[wire.source])
+    for name, end in ends.items():
+        wanted = cast(nn.Linear | nn.Conv2d, net.get_submodule(name)).weight.shape[1]
+        if end != wanted:
+            raise LoweringError(f"{name}: reads a concatenation of {end} channels or inputs (allowed {wanted}).")
+    return found
+
+
+def inputs_of(net: nn.Module, wire: Wire, in_shape: Shape) -> int:
+    """How many channels, or inputs of an nn.Linear, a wire brings."""
+    shape = shapes_through([pool_of(net, name) for name in wire.before], in_shape)[-1]
+    return prod(shape) if isinstance(net.get_submodule(wire.module), nn.Linear) else shape[0]
+
+
+def unpooled(
+    net: nn.Module, wire: Wire, in_shape: Shape, start: int = 0
+) -> tuple[Linear | Conv, np.ndarray | None, list[fold.Pool]]:
     """The connection of a float wire with all but the pools before it: node, bias, and these pools, which only sum."""
     pools = [pool_of(net, name) for name in wire.before]
     shape = shapes_through(pools, in_shape)[-1]
-    module = net.get_submodule(wire.name)
-    node, bias = _synapses(module, wire, shape)
+    node, bias = _synapses(net.get_submodule(wire.module), wire, shape)
+    if wire.part is not None:
+        if isinstance(node, Conv) and node.groups > 1:
+            raise UnsupportedNodeError(f"{wire.module}: {node.groups} groups of a concatenation (allowed 1).")
+        node = replace(node, weight=node.weight[:, start : start + inputs_of(net, wire, in_shape)])
     for name in wire.after:
         node, bias = _after(net, name, node, bias)
     node = fold.scale(node, prod(_factor(net, name) for name in wire.before))
+    if wire.part:
+        bias = None  # the first part has it
     if bias is not None and isinstance(node, Conv):
         bias = bias.reshape(-1, *[1] * len(node.kernel))
     return node, bias, pools
@@ -82,11 +115,15 @@ def input_shape(net: nn.Module, topology: Topology) -> Shape:
     wires = [w for cell in topology.cells for w in cell.wires if w.source == INPUT]
     if not wires:
         raise LoweringError(f"{type(net).__name__}: no connection reads the network's input.")
-    modules = [net.get_submodule(w.name) for w in wires]
+    modules = [net.get_submodule(w.module) for w in wires]
     for module in modules:
         if hasattr(module, "chip_weight"):
             return cast("QuantConnection", module).in_shape
-    sizes = [m.in_features for m, w in zip(modules, wires, strict=True) if isinstance(m, nn.Linear) and not w.before]
+    sizes = [
+        m.in_features
+        for m, w in zip(modules, wires, strict=True)
+        if isinstance(m, nn.Linear) and not (w.before or w.part is not None)
+    ]
     if not sizes:
         raise LoweringError(
             f"{wires[0].name}: a {type(modules[0]).__name__} does not tell the shape of the network's input. "

@@ -14,7 +14,7 @@ from torch import fx, nn
 from torch.fx.proxy import TraceError
 
 from seamount.errors import LoweringError, UnsupportedNodeError
-from seamount.nn.connection import NORMS, POOLS, SYNAPSES, Delayed, Flatten
+from seamount.nn.connection import NORMS, POOLS, SYNAPSES, Delayed, Flatten, Parts
 from seamount.nn.neuron import Neuron, Recurrent
 
 IDENTITIES = (nn.Identity, nn.Dropout)
@@ -26,7 +26,8 @@ class Wire:
     """A connection: its dotted module name, the population (or `"input"`) it reads, its delay, and what folds into it.
 
     `before` and `after` are the names of pools between source and connection, and of pools and norms between
-    connection and population, in the order of the signal. A pool may itself be the connection.
+    connection and population, in the order of the signal. A pool may itself be the connection. What reads a
+    concatenation is a wire for each `part`, from 0, named after it.
     """
 
     name: str
@@ -34,6 +35,19 @@ class Wire:
     delay: int = 0
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    part: int | None = None
+
+    @property
+    def module(self) -> str:
+        """Name of the module."""
+        return self.name if self.part is None else self.name.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What several populations send, channel after channel."""
+
+    parts: tuple[Spikes, ...]
 
 
 @dataclass(frozen=True)
@@ -61,11 +75,13 @@ class Topology:
     output: str
 
 
-LEAVES = (Neuron, Recurrent, Delayed, Flatten, *SYNAPSES, *POOLS, *NORMS)
+LEAVES = (Neuron, Recurrent, Delayed, Flatten, Parts, *SYNAPSES, *POOLS, *NORMS)
 ALLOWED = (
     "nn.Linear, convolutions, pools, norms and neurons of sm.nn, sm.nn.Delayed, sm.nn.Flatten, additions of synaptic "
-    "inputs, nn.Dropout, nn.Identity"
+    "inputs, torch.cat of spikes, nn.Dropout, nn.Identity"
 )
+
+Meaning = Spikes | Joined | list[Wire]
 
 INPUT = "input"
 OUTPUT = "output"
@@ -108,7 +124,7 @@ class _Reader:
     def __init__(self, net: nn.Module) -> None:
         self.net = net
         self.cells: list[Cell] = []
-        self.meaning: dict[fx.Node, Spikes | list[Wire]] = {}
+        self.meaning: dict[fx.Node, Meaning] = {}
         self.output: str | None = None
         self.called: set[str] = set()
 
@@ -126,13 +142,15 @@ class _Reader:
             self.meaning[node] = self._module(node, str(node.target))
         elif node.op == "call_function" and node.target in (operator.add, torch.add):
             self.meaning[node] = [w for arg in node.args for w in self._input(node, arg)]
+        elif node.op == "call_function" and node.target in (torch.cat, torch.concat):
+            self.meaning[node] = self._joined(node)
         elif node.op == "get_attr":
             raise UnsupportedNodeError(f"{node.target}: a tensor used outside a module cannot be lowered.")
         else:
             what = getattr(node.target, "__name__", node.target)
             raise UnsupportedNodeError(f"{node.name}: {what} cannot be lowered (allowed: {ALLOWED}).")
 
-    def _module(self, node: fx.Node, name: str) -> Spikes | list[Wire]:
+    def _module(self, node: fx.Node, name: str) -> Meaning:
         module = self.net.get_submodule(name)
         if isinstance(module, IDENTITIES):
             return self.meaning[node.args[0]]  # type: ignore[index]
@@ -141,6 +159,13 @@ class _Reader:
         self.called.add(name)
         if isinstance(module, nn.Flatten):
             return self._flatten(node, name, module)
+        joined = self.meaning.get(node.args[0])  # type: ignore[arg-type]
+        if isinstance(joined, Joined) and isinstance(module, (*SYNAPSES, Parts)):
+            part = isinstance(module, Parts)
+            return [
+                Wire(f"{name}.{i}", s.source, before=s.pools, part=None if part else i)
+                for i, s in enumerate(joined.parts)
+            ]
         if isinstance(module, SYNAPSES):
             spikes = self._spikes(node, node.args[0])
             return [Wire(name, spikes.source, before=spikes.pools)]
@@ -153,7 +178,7 @@ class _Reader:
             return self._pool(node, name)
         if isinstance(module, NORMS):
             wires = self._input(node, node.args[0])
-            if len(wires) != 1:
+            if len({w.module for w in wires}) != 1:
                 raise UnsupportedNodeError(f"{name}: folds into one connection, but reads a sum of {len(wires)}.")
             return [replace(w, after=(*w.after, name)) for w in wires]
         if isinstance(module, Neuron):
@@ -167,17 +192,28 @@ class _Reader:
             return self._cell(Cell(name, f"{name}.neuron", [*self._input(node, node.args[0]), loop]))
         raise UnsupportedNodeError(f"{name}: {type(module).__name__} cannot be lowered (allowed: {ALLOWED}).")
 
-    def _flatten(self, node: fx.Node, name: str, module: nn.Flatten) -> Spikes:
+    def _joined(self, node: fx.Node) -> Joined:
+        """Spikes of several populations; the dimension of channels is the one after time and batch."""
+        dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+        if dim != 2:
+            raise UnsupportedNodeError(f"{node.name}: concatenates along dimension {dim} (allowed 2, the channels).")
+        parts = node.args[0] if node.args else node.kwargs["tensors"]
+        return Joined(tuple(self._spikes(node, part) for part in parts))  # type: ignore[union-attr]
+
+    def _flatten(self, node: fx.Node, name: str, module: nn.Flatten) -> Spikes | Joined:
         if (module.start_dim, module.end_dim) != (2, -1):
             raise UnsupportedNodeError(
                 f"{name}: flattens dimensions {module.start_dim}..{module.end_dim} (allowed 2..-1, all but time and "
                 "batch). Hint: sm.nn.Flatten()."
             )
-        return self._spikes(node, node.args[0])
+        joined = self.meaning.get(node.args[0])  # type: ignore[arg-type]
+        return joined if isinstance(joined, Joined) else self._spikes(node, node.args[0])
 
-    def _pool(self, node: fx.Node, name: str) -> Spikes | list[Wire]:
+    def _pool(self, node: fx.Node, name: str) -> Meaning:
         """Part of the connection before it, or of the one that will read it."""
         meaning = self.meaning.get(node.args[0])  # type: ignore[arg-type]
+        if isinstance(meaning, Joined):
+            return Joined(tuple(Spikes(s.source, (*s.pools, name)) for s in meaning.parts))
         if isinstance(meaning, Spikes):
             return Spikes(meaning.source, (*meaning.pools, name))
         return [replace(w, after=(*w.after, name)) for w in self._input(node, node.args[0])]
@@ -202,7 +238,7 @@ class _Reader:
     def _is_biased(self, wire: Wire) -> bool:
         if any(isinstance(self.net.get_submodule(name), NORMS) for name in wire.after):
             return True
-        return getattr(self.net.get_submodule(wire.name), "bias", None) is not None
+        return getattr(self.net.get_submodule(wire.module), "bias", None) is not None
 
     def _spikes(self, node: fx.Node, arg) -> Spikes:
         meaning = self.meaning.get(arg)

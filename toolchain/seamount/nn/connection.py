@@ -209,6 +209,26 @@ class Delayed(nn.Module):
         return f"steps={self.steps}"
 
 
+class Parts(nn.Module):
+    """Connections whose sources are concatenated, which is the sum of each on its own source.
+
+    Quantizing puts it in the place of a connection that reads a concatenation.
+
+    Args:
+        sizes: channels of each source; inputs where it is flat.
+        dim: of the channels, from the end.
+    """
+
+    def __init__(self, sizes: list[int], dim: int) -> None:
+        super().__init__()
+        self.sizes, self.dim = sizes, dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes `[.., sum of sizes, ..]` -> synaptic input."""
+        parts = zip(self.children(), x.split(self.sizes, self.dim), strict=True)
+        return torch.stack([connection(s) for connection, s in parts]).sum(0)
+
+
 POOLS = (SumPool2d,)
 NORMS = (BatchNorm1d, BatchNorm2d, nn.BatchNorm1d, nn.BatchNorm2d)
 SYNAPSES = (nn.Linear, nn.Conv1d, nn.Conv2d)

@@ -12,12 +12,12 @@ from torch import nn
 from seamount import targets
 from seamount.errors import QuantizationError, raise_all
 from seamount.limits import Limits
-from seamount.nn.connection import SumPool2d
+from seamount.nn.connection import Parts, SumPool2d
 from seamount.nn.neuron import Neuron, parent_of
 from seamount.quantization.calibration import calibrate, spikes_of
 from seamount.quantization.connection import QuantConnection, quantized
 from seamount.quantization.population import QuantPopulation
-from seamount.synapses import pool_of, shapes_through, unpooled
+from seamount.synapses import inputs_of, pool_of, shapes_through, starts, unpooled
 from seamount.topology import INPUT, Cell, trace
 
 BITS = range(2, 9)
@@ -84,9 +84,14 @@ def _replace(
 ) -> None:  # fmt: skip
     """Put quantized modules into `qnet` where `net` has those of a cell; the population's shape joins `shapes`."""
     connections: dict[str, QuantConnection] = {}
+    begin = starts(net, cell, shapes)
+    for name in dict.fromkeys(wire.module for wire in cell.wires if wire.part is not None):
+        sizes = [inputs_of(net, wire, shapes[wire.source]) for wire in cell.wires if wire.module == name]
+        spatial = cast(Any, net.get_submodule(name)).weight.ndim - 2
+        _put(qnet, name, Parts(sizes, -1 - spatial))
     for wire in sorted(cell.wires, key=lambda w: w.source == cell.name):  # its own spikes have the shape of the others
         in_shape = shapes[wire.source]
-        node, bias, pools = unpooled(net, wire, in_shape)
+        node, bias, pools = unpooled(net, wire, in_shape, begin[wire.name])
         for pool in (pool for pool in pools if pool.overlaps):
             raise QuantizationError(
                 f"{pool.name}: its windows of {pool.kernel}, {pool.stride} apart, overlap before {wire.name}, whose "
@@ -100,7 +105,7 @@ def _replace(
             sharing=next(iter(connections.values()), None),
         )  # fmt: skip
         shapes.setdefault(cell.name, module.out_shape)
-        module.weight.requires_grad_(not isinstance(net.get_submodule(wire.name), SumPool2d))
+        module.weight.requires_grad_(not isinstance(net.get_submodule(wire.module), SumPool2d))
         connections[wire.name] = module
         _put(qnet, wire.name, module)
         for name in wire.before:
