@@ -6,7 +6,7 @@ Weights are `[out, ...]`. An integer connection shifts its sum, and not each wei
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -155,8 +155,14 @@ class Conv(Connection):
         return rows[real], reads[real] - 1, weights[real]
 
     def count(self, in_shape: tuple[int, ...]) -> int:
-        each = replace(self, weight=self.weight != 0)
-        return int(Conv.apply(each, np.ones((1, *in_shape), self.weight.dtype)).sum())
+        shape = self.out_shape(in_shape)
+        geometry = zip(in_shape[1:], shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        places = np.ones((), object)  # exact for any shape: nothing as large as the source is made
+        for n, out, k, s, p, d in geometry:
+            # by place in the kernel: first and last output position at which it is on the source, not in the padding
+            at = [(max(0, -((i * d - p) // s)), min(out - 1, (n - 1 + p - i * d) // s)) for i in range(k)]
+            places = places[..., None] * np.array([max(0, last - first + 1) for first, last in at], object)
+        return int(((self.weight != 0).sum(axis=(0, 1)) * places).sum())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -22,6 +22,10 @@ NODE_TYPES: dict[str, type[Node]] = {}
 """Concrete node types by name; a class joins by being defined. Files name their nodes through it."""
 
 
+MAX_SIZE = (1 << 31) - 1
+"""Values of one step of one sample; a convolution's weight bounds no shape, so that a file could claim any."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Node:
     """A named vertex; `inputs` are the names of the nodes it reads.
@@ -239,4 +243,6 @@ def _shape(node: Node, shape) -> tuple[int, ...]:
     shape = tuple(int(n) for n in shape)
     if not shape or min(shape) < 1:
         raise GraphError(f"{node.name}: shape {shape} must have at least one positive dimension.")
+    if math.prod(shape) > MAX_SIZE:
+        raise GraphError(f"{node.name}: shape {shape} (used {math.prod(shape)} values, limit {MAX_SIZE}).")
     return shape
