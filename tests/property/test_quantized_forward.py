@@ -60,6 +60,42 @@ def test_equal_before_during_and_after_training(bits, per_channel, reset, readou
     assert all(0.01 < s.mean() < 0.9 for s in sm.compile(after, "reference").run(x, ["spikes"]).spikes.values())
 
 
+@pytest.mark.parametrize(("bits", "reset"), [(8, "zero"), (3, "subtract"), (5, "none")])
+def test_every_neuron_model_is_equal_during_training_and_on_the_targets(bits, reset, tmp_path):
+    torch.manual_seed(bits)
+    options = {"reset": reset, "learn": ("beta", "vth"), "surrogate": sm.nn.Sigmoid(2.0)}
+    net = nn.Sequential(
+        nn.Linear(20, 30, bias=False), sm.nn.RefractoryLIF(0.8, 0.6, alpha=0.3, refractory=2, **options),
+        nn.Linear(30, 24), sm.nn.Recurrent(sm.nn.ALIF(torch.full((24,), 0.9), 0.97, 0.5, adaptation=2.0, **options),
+                                           nn.Linear(24, 24, bias=False)),
+        nn.Linear(24, 25), sm.nn.TernaryLIF(0.7, 0.4, **options),
+        nn.Linear(25, 12, bias=False), sm.nn.IF(0.8, reset=reset, learn="vth"),
+        nn.Linear(12, 5, bias=False), sm.nn.TernaryLIF(tau=5.0, vth=0.3, **options),
+    )  # fmt: skip
+    with torch.no_grad():
+        for i in (0, 2, 4, 6, 8):
+            net[i].weight.mul_(3)
+    x = (torch.rand(25, 6, 20) < 0.3).to(torch.uint8)
+    qnet = sm.quantize(net, weight_bits=bits, calibration=x)
+    check(qnet, x)
+    before = {name: p.detach().clone() for name, p in qnet.named_parameters() if name.endswith(("beta", "vth"))}
+    assert len(before) == 9
+    optimizer = torch.optim.Adam(qnet.parameters(), lr=1e-2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (qnet(x).mean(0) - torch.rand(6, 5)).square().mean().backward()
+        optimizer.step()
+        check(qnet, x)
+    assert all((p != before[name]).any() for name, p in qnet.named_parameters() if name in before)
+    graph = sm.lower(qnet)
+    report = sm.verify(graph, ["reference", "onnxruntime", "loihi2", qnet], x).check()
+    rates = {name: (s != 0).mean() for name, s in report.results["reference"].spikes.items()}
+    assert all(0.01 < rate < 0.99 for rate in rates.values()), rates
+    assert report.results["reference"].output.dtype == "int8"
+    sm.save(graph, tmp_path / "net.onnx")
+    sm.verify(sm.load(tmp_path / "net.onnx"), ["reference", sm.compile(graph, "reference")], x).check()
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     bits=st.integers(2, 8),

@@ -16,6 +16,7 @@ from seamount.nn.connection import (
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
 from seamount.nn.linear import Linear
 from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
+from seamount.nn.one_to_one import OneToOne
 from seamount.nn.refractory import RefractoryLIF
 from seamount.nn.snntorch import from_snntorch
 from seamount.nn.surrogate import (
@@ -54,6 +55,7 @@ __all__ = [
     "Linear",
     "MultiGaussian",
     "Neuron",
+    "OneToOne",
     "Rectangular",
     "Recurrent",
     "RefractoryLIF",

@@ -48,6 +48,7 @@ class QuantConnection(nn.Module):
         out_shape: of what it delivers, as the population's.
         bias: added by the population, to whose shape it broadcasts; or None.
         scale: `s`, set by `codes`; broadcasts to the population.
+        pattern: of the weight's shape, 0 where there is no synapse; None where all are there.
     """
 
     weight: nn.Parameter
@@ -55,6 +56,7 @@ class QuantConnection(nn.Module):
     weight_quant: Any
     quant_weight: Any
     bias: nn.Parameter | None
+    pattern: Tensor | None = None
     spread: tuple[int, ...] = ()
     """Dimensions of a parameter behind that of the channel."""
 
@@ -93,7 +95,8 @@ class QuantConnection(nn.Module):
         scale = quantized.scale.detach()
         self.scale = scale.reshape(-1, *self.spread) if scale.numel() > 1 else scale.reshape(())
         q = quantized.value / scale
-        return q + (q.round() - q).detach()
+        q = q + (q.round() - q).detach()
+        return q if self.pattern is None else q * self.pattern.to(q.device)
 
     def chip_weight(self) -> np.ndarray:
         """`w`, int64 of the weight's shape."""

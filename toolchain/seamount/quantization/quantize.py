@@ -14,6 +14,7 @@ from seamount.errors import QuantizationError, raise_all
 from seamount.limits import Limits
 from seamount.nn.connection import Parts, SumPool2d
 from seamount.nn.neuron import Neuron, parent_of
+from seamount.nn.one_to_one import OneToOne
 from seamount.quantization.calibration import calibrate, spikes_of
 from seamount.quantization.connection import QuantConnection, quantized
 from seamount.quantization.population import QuantPopulation
@@ -106,6 +107,8 @@ def _replace(
         )  # fmt: skip
         shapes.setdefault(cell.name, module.out_shape)
         module.weight.requires_grad_(not isinstance(net.get_submodule(wire.module), SumPool2d))
+        if isinstance(source := net.get_submodule(wire.module), OneToOne):
+            module.pattern = source.pattern
         connections[wire.name] = module
         _put(qnet, wire.name, module)
         for name in wire.before:
