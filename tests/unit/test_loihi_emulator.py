@@ -321,3 +321,18 @@ def test_wrong_options_say_what_is_allowed():
         sm.compile(graph, "loihi2", threads=0)
     with pytest.raises(TargetError, match=r"sums: 'int4' is unknown \(allowed: events, int8, float32, float64\)"):
         sm.compile(graph, "loihi2", sums="int4")
+
+
+@pytest.mark.parametrize("path", sums.PATHS)
+def test_signed_spikes_are_exact_on_every_path(path):
+    """Of a floor-shifted sum, both signs together are shifted, not each."""
+    rng = np.random.default_rng(4)
+    graph = random_graph(rng, depth=3, width=150, neuron="ternary", recurrent=1, skip=True, weight_exp=(-6, 1))
+    spikes = random_spikes(rng, graph, 20, 5)
+    want = sm.compile(graph, "reference").run(spikes, record=("spikes", "v"))
+    got = sm.compile(graph, "loihi2", sums=path).run(spikes, record=("spikes", "v"))
+    assert want.output.min() == -1
+    for node, values in want.spikes.items():
+        assert got.spikes[node].dtype == np.int8
+        np.testing.assert_array_equal(got.spikes[node], values)
+        np.testing.assert_array_equal(got.v[node], want.v[node])
