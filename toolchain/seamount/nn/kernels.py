@@ -145,7 +145,8 @@ def backward(
         spec: what ran.
         g: gradient of the output, `[T, B, N]`.
         gradients: of the last state, each `[B, N]`.
-        a, out, kept: input, output and saved states of `forward`, `[T, B, N]`.
+        a, kept: input and saved states of `forward`, `[T, B, N]`.
+        out: its output or the sign of it, of any dtype.
         constants: those that come as tensors, each `[N]`; of a chip's population dequantized.
         a_unit, unit: value of one unit of a and of the state, `[N]`.
 

@@ -66,14 +66,16 @@ class Population(torch.autograd.Function):
         if keep is not None:
             after = torch.cat([by_state[keep][1:], last[keep][None]]).reshape(a.shape)
         ctx.spec, ctx.chip = spec, chip
-        ctx.save_for_backward(a, out, *constants, *(by_state[k] for k in needed))
+        # a quarter of `out`, which need not outlive the connection that reads it
+        signs = out.sign().to(torch.int8) if any(ctx.needs_input_grad[3:]) else out.new_empty(0)
+        ctx.save_for_backward(a, signs, *constants, *(by_state[k] for k in needed))
         ctx.mark_non_differentiable(after)
         return out.reshape(a.shape), after, *(s.reshape(a.shape[1:]) for s in last)
 
     @staticmethod
     def backward(ctx, g_out: Tensor, _, *g_states: Tensor):  # type: ignore[override]
         spec, chip = ctx.spec, ctx.chip
-        a, out, *rest = ctx.saved_tensors
+        a, signs, *rest = ctx.saved_tensors
         count = len(spec.free)
         constants, before = rest[:count], rest[count:]
         shape, rows = a.shape[2:], _rows(a, 2)
@@ -84,7 +86,7 @@ class Population(torch.autograd.Function):
         if chip and spec.surrogate is None:
             g = g / units[1]
         g_a, g_first, g_constants = kernels.backward(
-            spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, out, before,
+            spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, signs, before,
             _columns(constants, shape, a.dtype), *units,
         )  # fmt: skip
         wanted = {f"c{k}": value for k, value in zip(spec.wanted, g_constants, strict=True)}
