@@ -60,7 +60,10 @@ def test_equal_before_during_and_after_training(bits, per_channel, reset, readou
     assert all(0.01 < s.mean() < 0.9 for s in sm.compile(after, "reference").run(x, ["spikes"]).spikes.values())
 
 
-@pytest.mark.parametrize(("bits", "reset"), [(8, "zero"), (3, "subtract"), (5, "none")])
+@pytest.mark.parametrize(
+    ("bits", "reset"),
+    [(8, "zero"), pytest.param(3, "subtract", marks=pytest.mark.slow), pytest.param(5, "none", marks=pytest.mark.slow)],
+)
 def test_every_neuron_model_is_equal_during_training_and_on_the_targets(bits, reset, tmp_path):
     torch.manual_seed(bits)
     options = {"reset": reset, "learn": ("beta", "vth"), "surrogate": sm.nn.Sigmoid(2.0)}
