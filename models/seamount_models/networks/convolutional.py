@@ -90,7 +90,7 @@ def conv(
             if len(size) > 1:
                 found["flatten"] = sm.nn.Flatten()
             inputs = int(torch.Size(size).numel())
-            layer = nn.Linear(inputs, got["neurons"], bias=False)
+            layer = sm.nn.Linear(inputs, got["neurons"], bias=False)
             size = (got["neurons"],)
             found["readout" if last else name("fc")] = layer
         prototype = readout if last and readout is not None else neuron

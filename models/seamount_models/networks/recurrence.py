@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from seamount.errors import SeamountError
-from seamount.nn import Neuron, Recurrent
+from seamount.nn import Linear, Neuron, Recurrent
 from seamount_models.networks.initial import RECURRENT, initialize
 
 
@@ -41,11 +41,12 @@ def recurrent(
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i in range(1, len(sizes) - 1):
-        linear, loop = (nn.Linear(n, sizes[i], bias=False) for n in (sizes[i - 1], sizes[i]))
+        linear = Linear(sizes[i - 1], sizes[i], bias=False)
+        loop = nn.Linear(sizes[i], sizes[i], bias=False)
         initialize(linear, neuron, generator)
         initialize(loop, neuron, generator, RECURRENT)
         layers[f"fc{i}"], layers[f"rec{i}"] = linear, Recurrent(copy.deepcopy(neuron), loop)
-    last = nn.Linear(sizes[-2], sizes[-1], bias=False)
+    last = Linear(sizes[-2], sizes[-1], bias=False)
     initialize(last, readout or neuron, generator)
     layers["readout"], layers["out"] = last, copy.deepcopy(readout or neuron)
     return nn.Sequential(layers)
