@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,43 +28,51 @@ def archive(name: str, size: int, md5: str) -> Remote:
     return Remote(f"{HOME}/{name}.h5.zip", size, f"md5:{md5}", (f"{name}.h5",))
 
 
-def speech(
-    name: str, archives: dict[str, Remote], *, classes: int, steps: int, seed: int, duration_us: int, bound: int,
-    download: bool,
-) -> Dataset:  # fmt: skip
-    """Return a data set of these files as frames `[700]`.
+@dataclass(frozen=True)
+class Speech:
+    """One of the data sets; called, it loads it.
 
     Args:
         name: of the data set; its files lie in the data folder, or in the folder there that tonic makes.
-        archives: split -> its file.
         classes: number of classes.
-        steps: frames a recording; a frame is `duration_us / steps` long.
-        seed: of the split.
         duration_us: of each recording the first so many microseconds.
-        bound: largest count of a channel in a frame.
-        download: fetch what is missing.
+        archives: split -> its file.
     """
-    if not 1 <= steps <= duration_us:
-        raise DataError(f"{name}: steps = {steps} (allowed 1..{duration_us}, a microsecond each).")
 
-    def split(part: str) -> Split:
-        (file,) = archives[part].files
-        tonic = data_folder() / name.upper() / file
+    name: str
+    classes: int
+    duration_us: int
+    archives: dict[str, Remote]
+
+    def __call__(self, *, steps: int = 100, seed: int = 0, bound: int = 1, download: bool = False) -> Dataset:
+        """Return the recordings as frames `[700]`, `duration_us / steps` long.
+
+        Args:
+            steps: frames a recording.
+            seed: of the split.
+            bound: largest count of a channel in a frame.
+            download: fetch what is missing.
+        """
+        if not 1 <= steps <= self.duration_us:
+            raise DataError(f"{self.name}: steps = {steps} (allowed 1..{self.duration_us}, a microsecond each).")
+        frames = Frames(-(-self.duration_us // steps), bound)
+
+        def split(part: str) -> Split:
+            recordings = self._open(self.archives[part], download)
+            return Split(
+                name=f"{self.name}.{part}", x=recordings, y=recordings.labels, classes=self.classes, steps=steps,
+                coding=frames, seed=seed,
+            )  # fmt: skip
+
+        return Dataset(name=self.name, **{part: split(part) for part in self.archives})
+
+    def _open(self, archive: Remote, download: bool) -> SpeechFile:
+        (file,) = archive.files
+        tonic = data_folder() / self.name.upper() / file
         if download and not tonic.is_file():
-            fetch(archives[part], data_folder())
-        hint = f"load it with download=True, or unpack {archives[part].url} there."
-        recordings = SpeechFile(locate(file, hint, elsewhere=[tonic]), classes)
-        return Split(
-            name=f"{name}.{part}",
-            x=recordings,
-            y=recordings.labels,
-            classes=classes,
-            steps=steps,
-            coding=Frames(-(-duration_us // steps), bound),
-            seed=seed,
-        )
-
-    return Dataset(name=name, **{part: split(part) for part in archives})
+            fetch(archive, data_folder())
+        hint = f"load it with download=True, or unpack {archive.url} there."
+        return SpeechFile(locate(file, hint, elsewhere=[tonic]), self.classes)
 
 
 class SpeechFile:

@@ -7,27 +7,14 @@ the systematic evaluation of spiking neural networks" (IEEE TNNLS 2020), CC BY 4
 
 from __future__ import annotations
 
-from seamount_models.heidelberg import archive, speech
-from seamount_models.splits import Dataset
+from seamount_models.heidelberg import Speech, archive
 
-CLASSES = 20
-DURATION_US = 1_400_000
-"""Every recording ends before."""
-ARCHIVES = {
-    "train": archive("shd_train", 2**28, "f3252aeb598ac776c1b526422d90eecb"),
-    "test": archive("shd_test", 2**27, "1503a5064faa34311c398fb0a1ed0a6f"),
-}
-
-
-def dataset(*, steps: int = 100, seed: int = 0, bound: int = 1, download: bool = False) -> Dataset:
-    """Return SHD as frames `[700]`, 1.4 s / `steps` long, with counts up to `bound`."""
-    return speech(
-        "shd",
-        ARCHIVES,
-        classes=CLASSES,
-        steps=steps,
-        seed=seed,
-        duration_us=DURATION_US,
-        bound=bound,
-        download=download,
-    )
+dataset = Speech(
+    "shd",
+    classes=20,
+    duration_us=1_400_000,  # every recording ends before
+    archives={
+        "train": archive("shd_train", 2**28, "f3252aeb598ac776c1b526422d90eecb"),
+        "test": archive("shd_test", 2**27, "1503a5064faa34311c398fb0a1ed0a6f"),
+    },
+)

@@ -8,27 +8,15 @@ them.
 
 from __future__ import annotations
 
-from seamount_models.heidelberg import archive, speech
-from seamount_models.splits import Dataset
+from seamount_models.heidelberg import Speech, archive
 
-CLASSES = 35
-DURATION_US = 1_000_000
-ARCHIVES = {
-    "train": archive("ssc_train", 2**32, "d102be95e7144fcc0553d1f45ba94170"),
-    "validation": archive("ssc_valid", 2**30, "b4eee3516a4a90dd0c71a6ac23a8ae43"),
-    "test": archive("ssc_test", 2**31, "a35ff1e9cffdd02a20eb850c17c37748"),
-}
-
-
-def dataset(*, steps: int = 100, seed: int = 0, bound: int = 1, download: bool = False) -> Dataset:
-    """Return SSC as frames `[700]`, 1 s / `steps` long, with counts up to `bound`; it has a validation split."""
-    return speech(
-        "ssc",
-        ARCHIVES,
-        classes=CLASSES,
-        steps=steps,
-        seed=seed,
-        duration_us=DURATION_US,
-        bound=bound,
-        download=download,
-    )
+dataset = Speech(
+    "ssc",
+    classes=35,
+    duration_us=1_000_000,
+    archives={
+        "train": archive("ssc_train", 2**32, "d102be95e7144fcc0553d1f45ba94170"),
+        "validation": archive("ssc_valid", 2**30, "b4eee3516a4a90dd0c71a6ac23a8ae43"),
+        "test": archive("ssc_test", 2**31, "a35ff1e9cffdd02a20eb850c17c37748"),
+    },
+)
