@@ -109,8 +109,9 @@ class Split:
         return self.encoder(x, self.steps, seed=seed, indices=indices)
 
     def batches(
-        self, batch_size: int, *, shuffle: bool = False, seed: int | None = None, shift: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+        self, batch_size: int, *, shuffle: bool = False, seed: int | None = None, shift: int = 0,
+        share: slice = slice(None),
+    ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
         """Yield input `[T, B, *shape]` as `spikes` gives it, and labels int64 `[B]` or `[T, B]`; each sample once.
 
         Args:
@@ -118,6 +119,7 @@ class Split:
             shuffle: draw the order from the seed.
             seed: of order, coding and shift; default the split's.
             shift: as in `spikes`.
+            share: which samples of a batch to code, where several processes share it; labels are of the whole batch.
         """
         if batch_size < 1:
             raise DataError(f"{self.name}: batch_size = {batch_size} (allowed 1 or more).")
@@ -127,7 +129,7 @@ class Split:
             order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         for indices in order.split(batch_size):
             y = self.y[indices]
-            yield self.spikes(indices, seed, shift=shift), y.T.contiguous() if y.ndim == 2 else y
+            yield self.spikes(indices[share], seed, shift=shift), y.T.contiguous() if y.ndim == 2 else y
 
     def subset(self, indices: Tensor | Sequence[int], name: str | None = None) -> Split:
         """Return a split of some samples, in that order; recordings in a file stay there."""

@@ -43,5 +43,9 @@ def check_contract():
         assert (y >= (-1 if per_step else 0)).all()
         assert (y < data.classes).all()
         assert data.test.shape == data.shape
+        own, labels = next(data.train.batches(3, shuffle=True, seed=1, share=slice(1, None, 2)))
+        assert torch.equal(own, x[:, 1::2])
+        assert torch.equal(labels, y)
+        assert data.train.spikes([]).shape == (steps, 0, *data.shape)
 
     return check

@@ -1,10 +1,10 @@
 """Several processes that train one network, as `torchrun` starts them.
 
-Each process takes every n-th sample of a batch. With `L = sum_b w_b l_b / sum_b w_b` over the whole batch, each
-computes the gradient of its own samples' terms, already divided by the weight of the whole batch, and the sum over the
-processes is the gradient of L: the same as in one process, up to the rounding of the sum, also where the shares are of
-different size or one is empty. This is why gradients are summed here, in one message after the backward pass, and not
-by `DistributedDataParallel`, which takes the plain mean and waits for a process without samples for ever.
+Each process codes and takes every n-th sample of a batch. With `L = sum_b w_b l_b / sum_b w_b` over the whole batch,
+each computes the gradient of its own samples' terms, already divided by the weight of the whole batch, and the sum over
+the processes is the gradient of L: the same as in one process, up to the rounding of the sum, also where the shares are
+of different size or one is empty. This is why gradients are summed here, in one message after the backward pass, and
+not by `DistributedDataParallel`, which takes the plain mean and waits for a process without samples for ever.
 """
 
 from __future__ import annotations
@@ -68,13 +68,10 @@ class Processes:
         """Whether this process prints and saves."""
         return self.rank == 0
 
-    def share(self, x: Tensor, dim: int) -> Tensor:
-        """This process's part of a batch."""
-        if self.world == 1:
-            return x
-        index: list[slice] = [slice(None)] * x.ndim
-        index[dim] = slice(self.rank, None, self.world)
-        return x[tuple(index)]
+    @property
+    def share(self) -> slice:
+        """Which samples of a batch are this process's."""
+        return slice(self.rank, None, self.world)
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all processes, in the gradient of which each process stands for itself."""

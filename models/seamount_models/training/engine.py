@@ -119,7 +119,9 @@ def fit(
         with closing(Curves(log if processes.first else None, run.epoch)) as curves:
             while run.epoch < epochs and (patience is None or history.stale() < patience):
                 epoch, total, right, weight, spikes = run.epoch, torch.zeros((), device=device), 0, 0, {}
-                batches = train.batches(batch_size, shuffle=True, seed=_epoch_seed(seed, epoch), shift=shift)
+                batches = train.batches(
+                    batch_size, shuffle=True, seed=_epoch_seed(seed, epoch), shift=shift, share=processes.share
+                )
                 for number, (x, labels) in enumerate(batches, 1):
                     value, found, spikes = step.gradients(x, labels, watch=number == steps)
                     if not torch.isfinite(value):

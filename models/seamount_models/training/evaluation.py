@@ -67,8 +67,8 @@ def evaluate(
     net.eval()
     try:
         with recording(net) as populations:
-            for x, labels in split.batches(batch_size, seed=seed):
-                x, labels = processes.share(x, 1), processes.share(labels, -1)
+            for x, labels in split.batches(batch_size, seed=seed, share=processes.share):
+                labels = labels[..., processes.share]
                 if not labels.shape[-1]:
                     continue
                 output = net(x.to(parameter.device, parameter.dtype)).cpu()

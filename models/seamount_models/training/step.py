@@ -36,30 +36,31 @@ class Step:
         """Leave the gradient of the whole batch, over all processes, in the parameters.
 
         Args:
-            x: spikes `[T, B, ...]` of the whole batch.
-            labels: int64 `[B]` or `[T, B]`.
+            x: spikes `[T, B, ...]` of this process's share of the batch, which may be empty.
+            labels: int64 `[B]` or `[T, B]`, of the whole batch.
             watch: return the spikes of the populations.
 
         Returns:
             Mean loss of the whole batch, without the penalty on activity; this process's number of right answers; and
             the spikes of this process's samples (of the last chunk), where they are watched.
         """
-        if x.ndim < 3 or x.shape[1] != labels.shape[-1] or (labels.ndim == 2 and labels.shape != x.shape[:2]):
+        mine = labels[..., self.processes.share]
+        if x.ndim < 3 or x.shape[1] != mine.shape[-1] or (labels.ndim == 2 and mine.shape != x.shape[:2]):
             raise DataError(
-                f"fit: a batch of spikes has shape {list(x.shape)} and labels {list(labels.shape)} "
+                f"fit: a batch of spikes has shape {list(x.shape)} and labels {list(mine.shape)} "
                 "(needed [T, B, ...] and [B] or [T, B]). Hint: time comes first."
             )
         parameter = next(self.net.parameters())
         whole, batch, steps = weight_of(labels), labels.shape[-1], len(x)
-        mine, labels = self.processes.share(x, 1), self.processes.share(labels, -1).to(parameter.device)
-        if not mine.shape[1]:
-            mine = x[:, :1]  # a stand-in that counts for nothing: also this process has its part in the rates of all
+        labels = mine.to(parameter.device)
+        if not x.shape[1]:  # a stand-in that counts for nothing: also this process has its part in the rates of all
+            x = x.new_zeros(steps, 1, *x.shape[2:])
         share = labels.shape[-1] / batch
         value, outputs, seen = torch.zeros((), device=parameter.device), [], {}
         self.net.zero_grad()
         watched = watching(self.net) if watch or self.bounds else nullcontext({})
         with carrying(self.net) if self.chunk else nullcontext(), watched as spikes:
-            for part, part_labels in self._chunks(mine, labels):
+            for part, part_labels in self._chunks(x, labels):
                 with connections_in(self.dtype, self.net):
                     output = self.net(part.to(parameter.device, parameter.dtype))
                 part_weight = weight_of(part_labels)
