@@ -15,6 +15,7 @@ import seamount as sm
 from seamount import testing
 from seamount.cli import app
 from seamount.program import Program
+from seamount_models.training.checkpoint import Run
 
 RECIPE = """
 [data]
@@ -22,6 +23,7 @@ name = "digits"
 steps = 4
 [network]
 sizes = [64, 32, 10]
+seed = 0
 [neuron]
 model = "LIF"
 beta = 0.9
@@ -29,9 +31,11 @@ beta = 0.9
 epochs = 4
 batch_size = 64
 lr = 0.01
+threads = 1
 [fine_tuning]
 epochs = 1
 batch_size = 256
+threads = 1
 """
 
 
@@ -200,6 +204,41 @@ def test_train_saves_the_float_or_the_quantized_graph(tmp_path):
         assert all(row["test accuracy %"] > 30 for row in rows), "chance is 10 %"
         stages[graph.stage] = [row["stage"] for row in rows]
     assert stages == {"float": ["float"], "integer": ["float", "4 bits", "4 bits, trained on"]}
+
+
+def test_training_that_breaks_off_goes_on_to_the_same_weights(monkeypatch, tmp_path):
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    save, epochs = Run.save, []
+
+    def killed(run, *arguments):
+        epochs.append(run.epoch)
+        save(run, *arguments)
+        if run.epoch == 2:
+            raise KeyboardInterrupt
+
+    def train(name, *options):
+        result = seamount("train", tmp_path / "tiny.toml", "--out", tmp_path / name, *options)
+        return result, (tmp_path / name).is_file() and sm.load(tmp_path / name)
+
+    _, whole = train("whole.onnx")
+    monkeypatch.setattr(Run, "save", killed)
+    broken, nothing = train("parts.onnx", "--checkpoint", tmp_path / "run.pt")
+    assert broken.exit_code != 0
+    assert not nothing
+    done, parts = train("parts.onnx", "--checkpoint", tmp_path / "run.pt")
+    assert done.exit_code == 0
+    assert epochs == [1, 2, 3, 4]
+    for connection in whole.connections:
+        np.testing.assert_array_equal(parts[connection.name].weight, connection.weight)
+
+
+def test_training_writes_curves(tmp_path):
+    pytest.importorskip("tensorboard")
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    arguments = ["train", tmp_path / "tiny.toml", "--out", tmp_path / "tiny.onnx", "--weight-bits", 4]
+    assert seamount(*arguments, "--log", tmp_path / "log").exit_code == 0
+    curves = sorted(path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("events.out.tfevents*"))
+    assert curves == ["log", "log/fine_tuning"]
 
 
 @pytest.mark.parametrize("ok", [True, False])

@@ -33,12 +33,21 @@ def train(
     ] = None,
     per_channel: Annotated[bool, typer.Option("--per-channel", help="One weight scale per neuron.")] = False,
     target: Annotated[str, typer.Option("--target", "-t", help="Whose integers to quantize for.")] = "loihi2",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Save each epoch of the float network; if it is there, go on.", show_default=False
+        ),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write curves for TensorBoard.", show_default=False)
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train the network of a recipe and save it as a graph."""
     recipes, training = models_module("recipes"), models_module("training")
     plan = recipes.load(recipe)
-    net, data, _ = recipes.train(plan)
+    net, data, _ = recipes.train(plan, checkpoint=checkpoint, log=log)
     rows = [_accuracy("float", training.evaluate(net, data.test))]
     if weight_bits is not None:
         with working("calibrating"):
@@ -47,7 +56,7 @@ def train(
             )
         rows.append(_accuracy(f"{weight_bits} bits", training.evaluate(net, data.test)))
         if plan.fine_tuning:
-            recipes.fine_tune(plan, net, data)
+            recipes.fine_tune(plan, net, data, log=log and log / "fine_tuning")
             rows.append(_accuracy(f"{weight_bits} bits, trained on", training.evaluate(net, data.test)))
     sm.save(sm.lower(net, name=plan.name), out)
     if as_json:
