@@ -1,13 +1,15 @@
 """A population through time, forward and backward: for CPU tensors one pass over memory, for others a loop of tensors.
 
 Both run the same written-out step (`trace.py`). A batch is shared out to threads in parts, which end with the call.
+A population that hears its own spikes adds `W s[t-1]` to its input before each step, `W^T g[t+1]` to its spikes'
+gradient on the way back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,23 @@ FUSED = 1 << 14
 """Values of `[T, B, N]` from which a kernel is worth its compilation, about a second, once in a process."""
 
 
+@dataclass
+class Loop:
+    """What a recurrent population hears of itself: `x[t] = a[t] + W s[t-1]`, on a chip `a[t] + floor(W s[t-1])`.
+
+    Args:
+        weight: W, float `[N, N]` by output and input.
+        before: spikes before the first step, float `[B, N]`.
+
+    Attributes:
+        heard: x, `[T, B, N]`, once it ran.
+    """
+
+    weight: Tensor
+    before: Tensor
+    heard: Tensor = field(init=False)
+
+
 @dataclass(frozen=True)
 class Spec:
     """What a kernel is made for; equal ones share it.
@@ -39,6 +58,7 @@ class Spec:
         surrogate: None for a readout.
         detach: leave what spikes do to the state out of the backward pass.
         wanted: which constants need a gradient.
+        recurrent: hears its own spikes of the last step.
     """
 
     step: Callable[..., tuple]
@@ -48,6 +68,8 @@ class Spec:
     surrogate: Surrogate | None
     detach: bool
     wanted: tuple[int, ...]
+
+    recurrent: bool = False
 
     @property
     def free(self) -> list[str]:
@@ -101,7 +123,7 @@ def saved(spec: Spec) -> list[int]:
 
 def forward(
     spec: Spec, a: Tensor, states: Sequence[Tensor], constants: Sequence[Tensor], chip: Sequence[Tensor],
-    keep: Sequence[int],
+    keep: Sequence[int], loop: Loop | None = None,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
     """Run a population.
 
@@ -112,6 +134,7 @@ def forward(
         constants: those that come as tensors, each `[N]` in a's dtype; not looked at where `chip` is given.
         chip: constants of the integer step, each int64 `[N]`.
         keep: which state variables to return for every step.
+        loop: of a recurrent population.
 
     Returns:
         The output `[T, B, N]`; each kept state before each step, `[T, B, N]`; the last state.
@@ -121,23 +144,32 @@ def forward(
     numbers = torch.tensor([1.0, *forward_code(spec).numbers], dtype=a.dtype, device=a.device)
     if a.device.type == "cpu" and a.numel() >= FUSED:
         kernel = _forward_kernel(spec, tuple(keep))
-        arrays = [a, out, *kept, *last, *(chip if spec.chip_step else constants), numbers]
-        _share(kernel, a.shape, arrays)
+        columns = chip if spec.chip_step else constants
+        sequences, rows, matrix = [a, out, *kept], list(last), []
+        if loop is not None:
+            loop.heard = empty(*a.shape, like=a)
+            sequences, rows, matrix = [*sequences, loop.heard], [*rows, loop.before], [loop.weight.t()]
+        _share(kernel, a.shape, [*sequences, *rows, *columns, *matrix, numbers])
         return out, kept, last
     step = spec.chip_step or _function(forward_code(spec).source)
     number = torch.int64 if spec.chip_step else a.dtype
     arguments = chip if spec.chip_step else [*constants, *numbers]
-    x, state = a.to(number), [s.to(number) for s in last]
+    state, heard = [s.to(number) for s in last], a if loop is None else a.clone()
+    if loop is not None:
+        loop.heard = heard
     for t in range(len(a)):
         for array, k in zip(kept, keep, strict=True):
             array[t] = state[k]
-        out[t], *state = step(x[t], *state, *arguments)
+        if loop is not None:
+            total = (out[t - 1] if t else loop.before) @ loop.weight.t()
+            heard[t] += total.floor() if spec.chip_step else total
+        out[t], *state = step(heard[t].to(number), *state, *arguments)
     return out, kept, [s.to(a.dtype) for s in state]
 
 
 def backward(
     spec: Spec, g: Tensor, gradients: Sequence[Tensor], a: Tensor, out: Tensor, kept: Sequence[Tensor],
-    constants: Sequence[Tensor], a_unit: Tensor, unit: Tensor,
+    constants: Sequence[Tensor], a_unit: Tensor, unit: Tensor, loop: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
     """Gradients of a population's run.
 
@@ -149,6 +181,7 @@ def backward(
         out: its output or the sign of it, of any dtype.
         constants: those that come as tensors, each `[N]`; of a chip's population dequantized.
         a_unit, unit: value of one unit of a and of the state, `[N]`.
+        loop: the weight of a recurrent population, `[N, N]`, whose `a` is what it heard.
 
     Returns:
         Gradients of a `[T, B, N]`, of the first state, each `[B, N]`, and of the wanted constants, each `[B, N]`.
@@ -159,8 +192,10 @@ def backward(
     numbers = torch.tensor([1.0, *code.numbers], dtype=a.dtype, device=a.device)
     if a.device.type == "cpu" and a.numel() >= FUSED:
         kernel = _backward_kernel(spec)
-        arrays = [g, a, out, *kept, g_a, *carried, *sums, *constants, a_unit, unit, numbers]
-        _share(kernel, a.shape, arrays)
+        rows, matrix = [*carried, *sums], []
+        if loop is not None:
+            rows, matrix = [*rows, torch.empty_like(a[0]), torch.zeros_like(a[0])], [loop]
+        _share(kernel, a.shape, [g, a, out, *kept, g_a, *rows, *constants, a_unit, unit, *matrix, numbers])
         return g_a, carried, sums
     step, zero = _function(code.source), torch.zeros_like(a[0])
     for t in reversed(range(len(a))):
@@ -168,7 +203,8 @@ def backward(
         for k, array in zip(keep, kept, strict=True):
             old[k] = array[t] * unit
         up, down = (out[t] > 0).to(a.dtype), (out[t] < 0).to(a.dtype)
-        results = step(g[t], *carried, a[t] * a_unit, *old, up, down, *constants, *numbers)
+        g_out = g[t] if loop is None or t + 1 == len(a) else g[t] + g_a[t + 1] @ loop
+        results = step(g_out, *carried, a[t] * a_unit, *old, up, down, *constants, *numbers)
         g_a[t], carried = results[0] * a_unit, [zero + h for h in results[1 : 1 + spec.states]]
         for total, value in zip(sums, results[1 + spec.states :], strict=True):
             total += value
@@ -189,7 +225,7 @@ def _compiled(**options: Any) -> Any:
 
 def _loop(
     lines: Sequence[str], sequences: Sequence[str], states: Sequence[str], columns: Sequence[str], numbers: int,
-    reverse: bool, scope: dict[str, Any],
+    reverse: bool, scope: dict[str, Any], row: str = "",
 ) -> Any:  # fmt: skip
     """Compile lines of a loop over time, batch and neurons; only as text can it take a varying number of arrays.
 
@@ -199,17 +235,19 @@ def _loop(
         numbers: how many there are, `n0, n1 ..`; they come as the last array.
         reverse: from the last step to the first.
         scope: what else the lines use.
+        row: what a recurrent population does before each row, with `weight [N, N]` as one array more.
     """
     order = "range(steps - 1, -1, -1)" if reverse else "range(steps)"
     arrays = [f"all_{name}" for name in (*sequences, *states)]
     text = [
-        f"def loop(first, last, {', '.join([*arrays, *columns, 'numbers'])}):",
+        f"def loop(first, last, {', '.join([*arrays, *columns, *(['weight'] if row else []), 'numbers'])}):",
         f"    steps, width = {arrays[0]}.shape[0], {arrays[0]}.shape[2]",
         *(f"    n{i} = numbers[{i}]" for i in range(numbers)),
         f"    for t in {order}:",
         "        for b in range(first, last):",
         *(f"            {name} = all_{name}[b]" for name in states),
         *(f"            {name} = all_{name}[t, b]" for name in sequences),
+        *([f"            {row}"] if row else []),
         "            for j in range(width):",
         *(f"                {line}" for line in lines),
     ]
@@ -220,7 +258,7 @@ def _loop(
 @cache
 def _forward_kernel(spec: Spec, keep: tuple[int, ...]) -> Any:
     states, kept = [f"s{k}" for k in range(spec.states)], [f"k{k}" for k in keep]
-    values = ["a[j]", *(f"{s}[j]" for s in states)]
+    values = ["x[j]" if spec.recurrent else "a[j]", *(f"{s}[j]" for s in states)]
     if spec.chip_step:
         constants = [f"c{k}" for k in range(len(spec.constants))]
         values = [f"int64({v})" for v in values] + [f"{c}[j]" for c in constants]
@@ -237,7 +275,13 @@ def _forward_kernel(spec: Spec, keep: tuple[int, ...]) -> Any:
         "out[j] = o",
         *(f"{s}[j] = z{k}" for k, s in enumerate(states)),
     ]
-    return _loop(lines, ["a", "out", *kept], states, constants, numbers, False, {"step": step, "int64": np.int64})
+    scope, sequences, row = {"step": step, "int64": np.int64}, ["a", "out", *kept], ""
+    if spec.recurrent:
+        scope |= {"product": _compiled()(_product), "floor": np.floor}
+        row = "product(x, before if t == 0 else all_out[t - 1, b], weight)"
+        lines.insert(0, "x[j] = a[j] + floor(x[j])" if spec.chip_step else "x[j] = a[j] + x[j]")
+        sequences, states = [*sequences, "x"], [*states, "before"]
+    return _loop(lines, sequences, states, constants, numbers, False, scope, row)
 
 
 @cache
@@ -246,7 +290,14 @@ def _backward_kernel(spec: Spec) -> Any:
     carried, sums = [f"s{k}" for k in range(spec.states)], [f"p{k}" for k in spec.wanted]
     old = [f"k{k}[j] * unit[j]" if k in keep else "n0" for k in range(spec.states)]
     results = ["ga", *(f"h{k}" for k in range(spec.states)), *(f"q{k}" for k in spec.wanted)]
-    values = ["g[j]", *(f"{c}[j]" for c in carried), "a[j] * a_unit[j]", *old, "up", "down"]
+    values = [
+        "g[j] + total[j]" if spec.recurrent else "g[j]",
+        *(f"{c}[j]" for c in carried),
+        "a[j] * a_unit[j]",
+        *old,
+        "up",
+        "down",
+    ]
     values += [f"{c}[j]" for c in spec.free] + [f"n{i}" for i in range(1 + len(code.numbers))]
     lines = [
         "up, down = (out[j] > 0) * n0, (out[j] < 0) * n0",
@@ -257,8 +308,22 @@ def _backward_kernel(spec: Spec) -> Any:
     ]
     sequences = ["g", "a", "out", *(f"k{k}" for k in keep), "g_a"]
     columns = [*spec.free, "a_unit", "unit"]
-    scope = {"step": _function(code.source, compiled=True)}
-    return _loop(lines, sequences, [*carried, *sums], columns, 1 + len(code.numbers), True, scope)
+    scope, states, row = {"step": _function(code.source, compiled=True)}, [*carried, *sums], ""
+    if spec.recurrent:
+        scope["product"] = _compiled()(_product)
+        row = "product(total, after if t + 1 == steps else all_g_a[t + 1, b], weight)"
+        states = [*states, "total", "after"]
+    return _loop(lines, sequences, states, columns, 1 + len(code.numbers), True, scope, row)
+
+
+def _product(total, factors, weight):
+    """`total = factors weight`, for weights `[in, out]`, by the factors that are not zero."""
+    total[:] = 0
+    for i in range(len(factors)):
+        factor, w = factors[i], weight[i]
+        if factor != 0:
+            for j in range(len(total)):
+                total[j] += factor * w[j]
 
 
 def _share(kernel: Any, shape: torch.Size, tensors: Sequence[Tensor]) -> None:

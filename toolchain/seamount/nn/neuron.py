@@ -6,7 +6,7 @@ with the state given and returned (`step`). The sequence is equal to the loop of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seamount.errors import GraphError, SeamountError
 from seamount.ir import Population as Node
-from seamount.nn.kernels import Spec
+from seamount.nn.kernels import Loop, Spec
 from seamount.nn.sequence import Chip, Population
 from seamount.nn.surrogate import FastSigmoid, Surrogate
 
@@ -110,17 +110,20 @@ class Neuron(nn.Module):
         Returns:
             Spikes (or v of a readout) `[B, ...]` and the new state.
         """
-        out, _, state = self._run(a[None], state or self.initial_state(a), keep_v=False)
+        out, _, state = self._run(a[None], state or self.initial_state(a), False, None)
         return out[0], state
 
-    def forward(self, a: Tensor) -> Tensor:
-        """Synaptic input `[T, B, ...]` -> spikes (or v of a readout) `[T, B, ...]`, from a clean state."""
+    def forward(self, a: Tensor, loop: Loop | None = None) -> Tensor:
+        """Synaptic input `[T, B, ...]` -> spikes (or v of a readout) `[T, B, ...]`, from a clean state.
+
+        `loop` is what `Recurrent` lets the population hear of itself.
+        """
         if a.ndim < 3:
             raise SeamountError(
                 f"{type(self).__name__}: input has shape {list(a.shape)} (allowed [T, B, ...]). "
                 "Hint: for one step use .step(x, state); for one sample add a batch dimension."
             )
-        out, v, state = self._run(a, self.carried or self.initial_state(a[0]), keep_v=self.recording)
+        out, v, state = self._run(a, self.carried or self.initial_state(a[0]), self.recording, loop)
         if self.carrying:
             self.carried = tuple(x.detach() for x in state)
         if self.recording:
@@ -142,11 +145,11 @@ class Neuron(nn.Module):
             fields.reset_by = fields.vth
         return [_fixed(value) for value in self.node_type.constants(fields)]  # type: ignore[arg-type]
 
-    def _run(self, a: Tensor, state: State, keep_v: bool) -> tuple[Tensor, Tensor, State]:
-        return self._apply_step(a, state, keep_v, self.constants(), None)
+    def _run(self, a: Tensor, state: State, keep_v: bool, loop: Loop | None) -> tuple[Tensor, Tensor, State]:
+        return self._apply_step(a, state, keep_v, loop, self.constants(), None)
 
     def _apply_step(
-        self, a: Tensor, state: State, keep_v: bool, constants: list[Any], chip: Chip | None
+        self, a: Tensor, state: State, keep_v: bool, loop: Loop | None, constants: list[Any], chip: Chip | None
     ) -> tuple[Tensor, Tensor, State]:
         tensors = [c for c in constants if isinstance(c, Tensor)]
         node = self.node_type
@@ -158,9 +161,11 @@ class Neuron(nn.Module):
             surrogate=self.surrogate if node.spiking else None,
             detach=self.detach_reset,
             wanted=tuple(k for k, c in enumerate(constants) if isinstance(c, Tensor) and c.requires_grad),
+            recurrent=loop is not None,
         )
         keep = node.STATE.index("v") if keep_v else None
-        out, v, *state = Population.apply(spec, chip, keep, a, *state, *tensors)  # type: ignore[misc]
+        weight = None if loop is None else loop.weight
+        out, v, *state = Population.apply(spec, chip, loop, keep, a, weight, *state, *tensors)  # type: ignore[misc]
         return out, v, tuple(state)
 
     def _chip_step(self) -> Any:
@@ -218,7 +223,7 @@ class Recurrent(nn.Module):
 
     neuron: Neuron
     carrying = False
-    carried: tuple[State | None, Tensor] | None = None
+    carried: Tensor | None = None
 
     def __init__(self, neuron: Neuron, connection: nn.Module) -> None:
         super().__init__()
@@ -226,19 +231,40 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Synaptic input `[T, B, N]` -> spikes `[T, B, N]`, from a clean state."""
-        state, s = self.carried or (None, torch.zeros_like(x[0]))
+        s = torch.zeros_like(x[0]) if self.carried is None else self.carried
+        weight = _matrix(self.connection)
+        if weight is None or not self.neuron.spiking:
+            out = self._by_step(x, s)
+        else:
+            number = torch.promote_types(x.dtype, weight.dtype)
+            out = self.neuron(x.to(number), Loop(weight.to(number), s.to(number)))
+        if self.carrying:
+            self.carried = out[-1].detach()
+        return out
+
+    def _by_step(self, x: Tensor, s: Tensor) -> Tensor:
+        """Step by step, for a connection that is not one product."""
+        neuron, state = self.neuron, self.neuron.carried
         spikes, v = [], []
         with held(self):
             for a in x:
-                s, state = self.neuron.step(a + self.connection(s), state)
+                s, state = neuron.step(a + self.connection(s), state)
                 spikes.append(s)
-                v.append(self.neuron.v(state).detach())
+                v.append(neuron.v(state).detach())
         if self.carrying and state is not None:
-            self.carried = tuple(x.detach() for x in state), s.detach()
+            neuron.carried = tuple(y.detach() for y in state)
         out = torch.stack(spikes)
-        if self.neuron.recording:
-            self.neuron.recorded_spikes, self.neuron.recorded_v = out.detach(), torch.stack(v)
+        if neuron.recording:
+            neuron.recorded_spikes, neuron.recorded_v = out.detach(), torch.stack(v)
         return out
+
+
+def _matrix(connection: nn.Module) -> Tensor | None:
+    """The weight `[N, N]` of a connection that is the product with it, and nothing else."""
+    if not isinstance(connection, nn.Linear) or connection.bias is not None:
+        return None
+    made: Callable[[], Tensor] | None = getattr(connection, "effective_weight", None)
+    return connection.weight if made is None else made()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from seamount.nn import kernels
-from seamount.nn.kernels import Spec
+from seamount.nn.kernels import Loop, Spec
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,24 @@ class Chip:
 
 
 class Population(torch.autograd.Function):
-    """`(spec, chip, keep, a [T, B, ...], *state [B, ...], *constants) -> (out [T, B, ...], kept, *state)`.
+    """`(spec, chip, loop, keep, a [T, B, ...], weight, *state [B, ...], *constants) -> (out, kept, *state)`.
+
+    `out` is `[T, B, ...]`. `loop` and its weight, which is given once more so that it gets a gradient, are those of a
+    recurrent population, else None.
 
     `keep` is the number of a state variable to return after every step, `[T, B, ...]`, or None for an empty `kept`; it
     carries no gradient. Constants are those that `spec` does not fix.
     """
 
     @staticmethod
-    def forward(ctx, spec: Spec, chip: Chip | None, keep: int | None, a: Tensor, *tensors: Tensor):  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        ctx, spec: Spec, chip: Chip | None, loop: Loop | None, keep: int | None, a: Tensor, weight: Tensor | None,
+        *tensors: Tensor,
+    ):  # fmt: skip
         states, constants = tensors[: spec.states], tensors[spec.states :]
         shape = a.shape[2:]
-        needed = kernels.saved(spec) if any(ctx.needs_input_grad[3:]) else []
+        trains = any(ctx.needs_input_grad)
+        needed = kernels.saved(spec) if trains else []
         kept: list[int] = sorted({*needed, *([] if keep is None else [keep])})
         out, before, last = kernels.forward(
             spec,
@@ -60,22 +67,27 @@ class Population(torch.autograd.Function):
             _columns(constants, shape, a.dtype),
             _columns(chip.constants, shape, torch.int64) if chip else [],
             kept,
+            loop,
         )
         by_state = dict(zip(kept, before, strict=True))
         after = a.new_empty(0)
         if keep is not None:
             after = torch.cat([by_state[keep][1:], last[keep][None]]).reshape(a.shape)
-        ctx.spec, ctx.chip = spec, chip
-        # a quarter of `out`, which need not outlive the connection that reads it
-        signs = out.sign().to(torch.int8) if any(ctx.needs_input_grad[3:]) else out.new_empty(0)
-        ctx.save_for_backward(a, signs, *constants, *(by_state[k] for k in needed))
+        ctx.spec, ctx.chip, ctx.loop = spec, chip, None if loop is None else loop.before
+        if not trains:
+            sent = out.new_empty(0)
+        elif loop is None:  # a quarter of `out`, which need not outlive the connection that reads it
+            sent = out.sign().to(torch.int8)
+        else:
+            a, sent = loop.heard, out
+        ctx.save_for_backward(a, sent, weight, *constants, *(by_state[k] for k in needed))
         ctx.mark_non_differentiable(after)
         return out.reshape(a.shape), after, *(s.reshape(a.shape[1:]) for s in last)
 
     @staticmethod
     def backward(ctx, g_out: Tensor, _, *g_states: Tensor):  # type: ignore[override]
         spec, chip = ctx.spec, ctx.chip
-        a, signs, *rest = ctx.saved_tensors
+        a, sent, weight, *rest = ctx.saved_tensors
         count = len(spec.free)
         constants, before = rest[:count], rest[count:]
         shape, rows = a.shape[2:], _rows(a, 2)
@@ -86,12 +98,15 @@ class Population(torch.autograd.Function):
         if chip and spec.surrogate is None:
             g = g / units[1]
         g_a, g_first, g_constants = kernels.backward(
-            spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, signs, before,
-            _columns(constants, shape, a.dtype), *units,
+            spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, sent, before,
+            _columns(constants, shape, a.dtype), units[0], units[1], weight,
         )  # fmt: skip
+        g_weight = None
+        if weight is not None:
+            g_weight = g_a[0].t() @ ctx.loop + g_a[1:].flatten(0, 1).t() @ sent[:-1].flatten(0, 1)
         wanted = {f"c{k}": value for k, value in zip(spec.wanted, g_constants, strict=True)}
         return (
-            None, None, None, g_a.reshape(a.shape),
+            None, None, None, None, g_a.reshape(a.shape), g_weight,
             *((h * units[1]).reshape(a.shape[1:]) for h in g_first),
             *(wanted[n].reshape(a.shape[1:]).sum_to_size(c.shape) if n in wanted else None
               for n, c in zip(spec.free, constants, strict=True)),

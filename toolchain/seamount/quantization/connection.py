@@ -118,14 +118,23 @@ class QuantConnection(nn.Module):
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Spikes `[.., *in_shape]`, or the sums that pools made of them, -> a `[.., *out_shape]`, whole numbers."""
+        weight = self.effective_weight()
+        a = self._sums(spikes.to(weight.dtype), weight)
+        return a if self.exponent >= 0 else a + (a.floor() - a).detach()
+
+    @property
+    def exponent(self) -> int:
+        """What a product of q and spikes is shifted by."""
+        return CHIP_WEIGHT_BITS - self.bits + int(self.weight_exp)
+
+    def effective_weight(self) -> Tensor:
+        """`q 2^exponent`, in the dtype whose sums are exact; a power of two changes no digit of a sum."""
         q = self.codes() if self.held is None else self.held
         small = (self.weight[0].numel() * self.bound) << (self.bits - 1) < EXACT_FLOAT32
-        number = torch.float32 if small and self._counts_in_float32(spikes) else torch.float64
-        exponent = CHIP_WEIGHT_BITS - self.bits + int(self.weight_exp)
-        a = self._sums(spikes.to(number), q.to(number) * 2.0**exponent)  # a power of two changes no digit of a sum
-        return a if exponent >= 0 else a + (a.floor() - a).detach()
+        number = torch.float32 if small and self._counts_in_float32() else torch.float64
+        return q.to(number) * 2.0**self.exponent
 
-    def _counts_in_float32(self, spikes: Tensor) -> bool:
+    def _counts_in_float32(self) -> bool:
         return True
 
     def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
@@ -161,9 +170,9 @@ class _QuantConv(QuantConnection):
         names = ("stride", "padding", "dilation", "groups")
         return {name: getattr(self, name) for name in names}
 
-    def _counts_in_float32(self, spikes: Tensor) -> bool:
+    def _counts_in_float32(self) -> bool:
         # Elsewhere a library may choose an algorithm (Winograd) that multiplies by fractions; it has none for float64.
-        return spikes.device.type == "cpu"
+        return self.weight.device.type == "cpu"
 
     def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
         return each_step(lambda s: type(self).convolve(s, q, **self._geometry()), spikes, q.ndim - 1)

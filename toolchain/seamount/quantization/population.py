@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seamount.fixed_point import ACT_SHIFT
 from seamount.ir import Population
 from seamount.limits import Limits
+from seamount.nn.kernels import Loop
 from seamount.nn.neuron import Neuron, State
 from seamount.nn.sequence import Chip
 from seamount.quantization.connection import CHIP_WEIGHT_BITS, QuantConnection
@@ -103,12 +104,13 @@ class QuantPopulation(Neuron):
     def _chip_step(self) -> Any:
         return self._step
 
-    def _run(self, a: Tensor, state: State, keep_v: bool) -> tuple[Tensor, Tensor, State]:
-        if self.observed is not None:
-            self.observed = max(self.observed, float(a.abs().max()))
+    def _run(self, a: Tensor, state: State, keep_v: bool, loop: Loop | None) -> tuple[Tensor, Tensor, State]:
         self._step, chip, constants = self._integers() if self.held is None else self.held
         constants = [c.to(a.dtype) if isinstance(c, Tensor) else c for c in constants]
-        out, v, state = self._apply_step(a, state, keep_v, constants, chip)
+        out, v, state = self._apply_step(a, state, keep_v, loop, constants, chip)
+        if self.observed is not None:
+            heard = a if loop is None else loop.heard
+            self.observed = max(self.observed, float(heard.abs().max()))
         return (out if self.spiking else out * chip.unit), v, state
 
 
