@@ -16,7 +16,7 @@ import seamount as sm
 from seamount.fixed_point import ACT_SHIFT, UNITY
 from seamount.ir import Graph, Input, IntLinear, Node, Output
 from seamount.neurons import IntCubaLIF
-from seamount.neurons.cuba_lif import retention_v
+from seamount.neurons.leaky import retention_v
 
 SIZES = (700, 512, 512, 20)
 VTH = np.array([440, 320, 500])

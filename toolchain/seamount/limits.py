@@ -8,7 +8,7 @@ import numpy as np
 
 from seamount.fixed_point import ACT_SHIFT, U_BOUND, U_LIMIT, UNITY, V_MAX
 from seamount.ir import Connection, Graph, IntConnection, Node, Population
-from seamount.neurons.cuba_lif import retention_u
+from seamount.neurons.leaky import retention_u
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ from seamount.ir import (
 )
 from seamount.limits import Limits
 from seamount.neurons import IntALIF, IntCubaLIF, IntLI, IntRefractoryLIF, IntTernaryLIF
-from seamount.neurons.cuba_lif import retention_u, retention_v
+from seamount.neurons.leaky import retention_u, retention_v
 
 MARGIN = {"zero": (0.1, 0.4), "subtract": (0.2, 0.6), "none": (0.6, 1.0), "refractory": (-0.2, 0.1)}
 """By reset, or for any where v is held after it, the range from which `(threshold - mean of v) / sigma` is drawn."""

@@ -17,7 +17,8 @@ from numba import types
 from seamount.fixed_point import ACT_SHIFT, decay
 from seamount.learning.modulator import modulator
 from seamount.learning.rule import ACCUMULATOR_BITS, TRACE_MAX, WEIGHT_RANGE, WEIGHT_SHIFT
-from seamount.neurons.cuba_lif import fire, int_integrate
+from seamount.neurons.cuba_lif import fire
+from seamount.neurons.leaky import int_integrate
 from seamount_targets.loihi.kernels import kernel
 
 _LOWEST, _HIGHEST = WEIGHT_RANGE

@@ -40,7 +40,7 @@ class Graph:
         graph network (integer)
           input   Input       ()     shape=(2,) kind=spike bound=1
           fc      IntLinear   input  delay=0 weight=int64[1, 2] -4..2 weight_exp=0
-          lif     IntCubaLIF  fc     shape=(1,) du=4095 dv=410 vth=3 bias_mant=0 bias_exp=0 reset=zero reset_by=0
+          lif     IntCubaLIF  fc     shape=(1,) du=4095 dv=410 bias_mant=0 bias_exp=0 vth=3 reset=zero reset_by=0
           output  Output      lif
     """
 

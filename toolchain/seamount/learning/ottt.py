@@ -31,7 +31,7 @@ from seamount.ir import Graph
 from seamount.learning.plasticity import Plasticity
 from seamount.learning.rule import EXPONENT, MANTISSA, TRACE_MAX, Product, Rule
 from seamount.neurons import IntCubaLIF
-from seamount.neurons.cuba_lif import retention_v
+from seamount.neurons.leaky import retention_v
 
 CELLS = 64
 """Cells of the surrogate's table, at most."""

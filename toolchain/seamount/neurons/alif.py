@@ -28,15 +28,16 @@ from numba.extending import register_jitable
 
 from seamount.fixed_point import ACT_SHIFT, UNITY, V_MAX, clip, decay
 from seamount.ir.node import Population
-from seamount.neurons.cuba_lif import (
+from seamount.neurons.cuba_lif import check_reset
+from seamount.neurons.leaky import (
     RETENTIONS,
-    check_reset,
+    IntLeaky,
     float_integrate,
     int_integrate,
-    retention_u,
+    leaky_integers,
     retention_v,
 )
-from seamount.neurons.quantize import bias, kappa, loss_u, loss_v, whole
+from seamount.neurons.quantize import kappa, loss_v, whole
 
 if TYPE_CHECKING:
     from seamount.limits import Limits
@@ -112,35 +113,29 @@ class ALIF(Population):
         """
         dw = np.maximum(loss_v(self.rho, limits), 1)
         return IntALIF(
-            name=self.name, inputs=self.inputs, shape=self.shape, scale=kappa(unit), reset=self.reset,
-            du=loss_u(self.alpha, limits), dv=loss_v(self.beta, limits), dw=dw,
+            **leaky_integers(self, unit, limits), reset=self.reset, dw=dw,
             vth=whole(self.name, "vth", self.vth, unit, limits.vth[1]),
             jump=whole(self.name, "jump of the threshold", self.adaptation * dw / UNITY, kappa(unit), V_MAX),
-            **bias(self.name, self.bias, unit, limits),
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class IntALIF(Population):
+class IntALIF(IntLeaky):
     """Integer adaptive CuBa-LIF.
 
     Args:
-        du, dv, dw: 12-bit losses of u, v and w, int64, () or `shape`.
+        dw: 12-bit loss of w, int64, () or `shape`.
         jump: what a spike adds to w, in units of v, 0 or more.
-        others: as for IntCubaLIF, without `reset_by`.
+        vth: threshold mantissa at rest; compared as `vth << 6`.
+        reset: `"zero"`, `"subtract"` or `"none"`.
+        others: as for IntLeaky.
     """
 
-    du: np.ndarray = 4095  # type: ignore[assignment]
-    dv: np.ndarray
     dw: np.ndarray
     jump: np.ndarray
     vth: np.ndarray
-    bias_mant: np.ndarray = 0  # type: ignore[assignment]
-    bias_exp: int = 0
     reset: str = "subtract"
-    scale: np.ndarray | None = None
 
-    stage: ClassVar[str | None] = "integer"
     STATE: ClassVar[tuple[str, ...]] = ("u", "v", "w")
     ARRAYS: ClassVar[dict[str, type]] = {
         **dict.fromkeys(("du", "dv", "dw", "jump", "vth", "bias_mant"), np.int64),
@@ -152,28 +147,19 @@ class IntALIF(Population):
         super().check()
         check_reset(self)
 
-    @property
-    def bias(self) -> np.ndarray:
-        """`bias_mant << bias_exp`, in units of v."""
-        return self.bias_mant << self.bias_exp
-
     def dequantize(self) -> dict[str, np.ndarray]:
         """What the integers are worth in the float network: the fields of ALIF, float64."""
-        assert self.scale is not None
         return {
-            "alpha": retention_u(self.du) / UNITY,
-            "beta": retention_v(self.dv) / UNITY,
+            **super().dequantize(),
             "rho": retention_v(self.dw) / UNITY,
             "adaptation": self.jump * self.scale * UNITY / self.dw,
-            "bias": self.bias * self.scale,
             "vth": (self.vth << ACT_SHIFT) * self.scale,
         }
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         return (
-            retention_u(self.du), retention_v(self.dv), self.bias, self.vth << ACT_SHIFT, retention_v(self.dw),
-            self.jump, *reset_flags(self.reset, 1),
+            *super().constants(), self.vth << ACT_SHIFT, retention_v(self.dw), self.jump, *reset_flags(self.reset, 1)
         )  # fmt: skip
 
 

@@ -27,29 +27,15 @@ import numpy as np
 from numba.extending import register_jitable
 
 from seamount.errors import GraphError
-from seamount.fixed_point import ACT_SHIFT, UNITY, clip, decay, wrap
+from seamount.fixed_point import ACT_SHIFT
 from seamount.ir.node import Population
-from seamount.neurons.quantize import bias, kappa, loss_u, loss_v, whole
+from seamount.neurons.leaky import RETENTIONS, IntLeaky, float_integrate, int_integrate, leaky_integers
+from seamount.neurons.quantize import kappa, whole
 
 if TYPE_CHECKING:
     from seamount.limits import Limits
 
 RESETS = ("zero", "subtract", "none")
-RETENTIONS: dict[str, tuple[float, float]] = {"alpha": (0, 1), "beta": (0, 1)}
-
-
-@register_jitable
-def float_integrate(a, u, v, alpha, beta, bias):
-    """`u = alpha u + a;  v = beta v + u + bias`. Returns `(u, v)` before threshold and reset."""
-    u = alpha * u + a
-    return u, beta * v + u + bias
-
-
-@register_jitable
-def int_integrate(a, u, v, ru, rv, bias):
-    """`u = wrap(trunc(u ru / 4096) + (a << 6));  v = clip(trunc(v rv / 4096) + u + bias)`. Returns `(u, v)`."""
-    u = wrap(decay(u, ru) + (a << ACT_SHIFT))
-    return u, clip(decay(v, rv) + u + bias)
 
 
 @register_jitable
@@ -94,16 +80,6 @@ def int_step(a, u, v, ru, rv, bias, vth, reset_by, zero):
     u, v = int_integrate(a, u, v, ru, rv, bias)
     s, v = fire(v, vth, reset_by, zero)
     return s, u, v
-
-
-def retention_u(du):
-    """Retention of u in 4096ths, from the 12-bit loss du (the chip adds 1 to it)."""
-    return UNITY - 1 - du
-
-
-def retention_v(dv):
-    """Retention of v in 4096ths, from the 12-bit loss dv."""
-    return UNITY - dv
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -159,38 +135,25 @@ class CubaLIF(Population):
         reset_by = None
         if self.reset == "subtract" and not np.array_equal(self.reset_by, self.vth):  # type: ignore[arg-type]
             reset_by = whole(self.name, "reset_by", self.reset_by, kappa(unit), limits.vth[1] << ACT_SHIFT)  # type: ignore[arg-type]
-        return {
-            "name": self.name, "inputs": self.inputs, "shape": self.shape, "scale": kappa(unit), "reset": self.reset,
-            "du": loss_u(self.alpha, limits), "dv": loss_v(self.beta, limits), "vth": mantissa, "reset_by": reset_by,
-            **bias(self.name, self.bias, unit, limits),
-        }  # fmt: skip
+        leaky = leaky_integers(self, unit, limits)
+        return {**leaky, "vth": mantissa, "reset": self.reset, "reset_by": reset_by}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class IntCubaLIF(Population):
+class IntCubaLIF(IntLeaky):
     """Integer CuBa-LIF and, with `du = 4095`, LIF: one compartment of the chip.
 
     Args:
-        shape: of one step of one sample.
-        du, dv: 12-bit losses of u and v, int64, () or `shape`.
         vth: threshold mantissa; compared as `vth << 6`.
-        bias_mant, bias_exp: bias mantissa and its shift; added to v.
         reset: `"zero"`, `"subtract"` or `"none"`.
         reset_by: in units of v; default `vth << 6`.
-        scale: float64, the value of one unit of v in the float network (for reports and readouts); 1 if unknown.
+        others: as for IntLeaky.
     """
 
-    du: np.ndarray
-    dv: np.ndarray
     vth: np.ndarray
-    bias_mant: np.ndarray = 0  # type: ignore[assignment]
-    bias_exp: int = 0
     reset: str = "zero"
     reset_by: np.ndarray | None = None
-    scale: np.ndarray | None = None
 
-    stage: ClassVar[str | None] = "integer"
-    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     ARRAYS: ClassVar[dict[str, type]] = {
         **dict.fromkeys(("du", "dv", "vth", "bias_mant", "reset_by"), np.int64),
         "scale": np.float64,
@@ -204,28 +167,18 @@ class IntCubaLIF(Population):
         super().check()
         check_reset(self)
 
-    @property
-    def bias(self) -> np.ndarray:
-        """`bias_mant << bias_exp`, in units of v."""
-        return self.bias_mant << self.bias_exp
-
     def dequantize(self) -> dict[str, np.ndarray]:
         """What the integers are worth in the float network: the fields of CubaLIF, float64."""
-        assert self.scale is not None
+        worth = super().dequantize()
         return {
-            "alpha": retention_u(self.du) / UNITY,
-            "beta": retention_v(self.dv) / UNITY,
-            "bias": self.bias * self.scale,
+            **worth,
             "vth": (self.vth << ACT_SHIFT) * self.scale,
             "reset_by": np.asarray(self.reset_by) * self.scale,
         }
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
-        vth = self.vth << ACT_SHIFT
-        return (
-            retention_u(self.du), retention_v(self.dv), self.bias, vth, *reset_constants(self.reset, self.reset_by, 1)
-        )  # fmt: skip
+        return *super().constants(), self.vth << ACT_SHIFT, *reset_constants(self.reset, self.reset_by, 1)
 
 
 def check_reset(node) -> None:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numba.extending import register_jitable
 
-from seamount.fixed_point import UNITY
 from seamount.ir.node import Population
-from seamount.neurons.cuba_lif import RETENTIONS, float_integrate, int_integrate, retention_u, retention_v
-from seamount.neurons.quantize import bias, kappa, loss_u, loss_v
+from seamount.neurons.leaky import RETENTIONS, IntLeaky, float_integrate, int_integrate, leaky_integers
 
 if TYPE_CHECKING:
     from seamount.limits import Limits
@@ -59,45 +57,16 @@ class LI(Population):
         Raises:
             QuantizationError: a bias that the target cannot represent.
         """
-        return IntLI(
-            name=self.name, inputs=self.inputs, shape=self.shape, scale=kappa(unit),
-            du=loss_u(self.alpha, limits), dv=loss_v(self.beta, limits), **bias(self.name, self.bias, unit, limits),
-        )  # type: ignore[arg-type]  # fmt: skip
+        return IntLI(**leaky_integers(self, unit, limits))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class IntLI(Population):
-    """Integer leaky integrator; its output is int32 v, in units of `scale`. Parameters as in IntCubaLIF."""
+class IntLI(IntLeaky):
+    """Integer leaky integrator; its output is int32 v, in units of `scale`. Parameters as in IntLeaky."""
 
-    dv: np.ndarray
-    du: np.ndarray = 4095  # type: ignore[assignment]
-    bias_mant: np.ndarray = 0  # type: ignore[assignment]
-    bias_exp: int = 0
-    scale: np.ndarray | None = None
-
-    stage: ClassVar[str | None] = "integer"
     spiking: ClassVar[bool] = False
-    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     ARRAYS: ClassVar[dict[str, type]] = {
         **dict.fromkeys(("du", "dv", "bias_mant"), np.int64),
         "scale": np.float64,
     }
     step = staticmethod(int_step)
-
-    @property
-    def bias(self) -> np.ndarray:
-        """`bias_mant << bias_exp`, in units of v."""
-        return self.bias_mant << self.bias_exp
-
-    def dequantize(self) -> dict[str, np.ndarray]:
-        """What the integers are worth in the float network: the fields of LI, float64."""
-        assert self.scale is not None
-        return {
-            "alpha": retention_u(self.du) / UNITY,
-            "beta": retention_v(self.dv) / UNITY,
-            "bias": self.bias * self.scale,
-        }
-
-    def constants(self) -> tuple[Any, ...]:
-        """What `step` takes after the state."""
-        return (retention_u(self.du), retention_v(self.dv), self.bias)

@@ -19,7 +19,8 @@ import numpy as np
 from numba.extending import register_jitable
 
 from seamount.errors import GraphError
-from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF, fire, float_integrate, int_integrate
+from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF, fire
+from seamount.neurons.leaky import float_integrate, int_integrate
 
 if TYPE_CHECKING:
     from seamount.ir import Population

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numba.extending import register_jitable
 
-from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF, float_integrate, int_integrate
+from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF
+from seamount.neurons.leaky import float_integrate, int_integrate
 
 if TYPE_CHECKING:
     from seamount.ir import Population
