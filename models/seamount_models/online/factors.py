@@ -1,0 +1,184 @@
+r"""The local factors of a rule, as objects: traces of what was read, how the neuron answers, what error arrives.
+
+Two forms of what a weight has done to its neuron, after step t:
+
+    Vector       pre[t] = response(x)[t]                     of the source alone, O(n); spikes taken as constants
+    Eligibility  E[t] = d s[t] / d W, by the neuron's own partial derivatives; for each synapse, O(n^2)
+
+and, where a rule follows it on into the next population, that population's response on top:
+
+    Vector       z[t]  = next(pre)[t]
+    Eligibility  R[t]  = next(E)[t]
+    Average      g[t]  = next(f)[t] / next(1)[t]             in the place of f(z)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seamount.errors import TrainingError
+from seamount_models.online.dynamics import Filter, Trace
+from seamount_models.online.network import Layer
+from seamount_models.online.synapse import Synapse
+
+
+@dataclass(frozen=True)
+class Local:
+    """What a synapse has at hand in a step; live tensors, which the next step overwrites.
+
+    The gradient of the step is `sum_b error post pre`, or `sum_b error eligibility`; a learning rule of a chip reads
+    these: `pre` its trace of the source, `post error` its modulator.
+
+    Attributes:
+        pre: trace of the source, `[B, in]` (of a convolution `[B, C, H, W]`); None where there is an eligibility.
+        eligibility: `[B, O, P, K]`: output channel, position, what its weight reads; None where there is a trace.
+        post: f(z) of the neuron, or what takes its place, `[B, ...]`; None for a readout, where it is 1.
+        error: gradient of the loss by the neuron's spikes, as the rule sees it, `[B, ...]`.
+    """
+
+    pre: Tensor | None
+    eligibility: Tensor | None
+    post: Tensor | None
+    error: Tensor
+
+
+class Vector:
+    """A trace of what a connection reads.
+
+    Args:
+        layer: the population that it feeds.
+        synapse: the connection.
+        after: response of the next population, where the rule follows the spikes on.
+
+    Raises:
+        TrainingError: the population has no response of its own.
+    """
+
+    partials = False
+
+    def __init__(self, layer: Layer, synapse: Synapse, after: Filter | None) -> None:
+        self.synapse = synapse
+        own = layer.dynamics.response()
+        if isinstance(own, str):
+            raise TrainingError(f"{layer.name}: {own}. Hint: a LIF with reset='subtract'.")
+        self.chain = [f.trace() for f in (own, after) if f is not None]
+        self.bias_chain = [f.trace() for f in (own, after) if f is not None]
+
+    pre: Tensor
+    eligibility = None
+
+    def update(self) -> None:
+        self.pre = _along(self.chain, self.synapse.x)
+        if self.synapse.bias is not None:
+            _along(self.bias_chain, torch.ones((), dtype=self.pre.dtype, device=self.pre.device))
+
+    def accumulate(self, error: Tensor, post: Tensor | None) -> None:
+        g = error if post is None else error * post
+        bias = self.bias_chain[-1].value if self.synapse.bias is not None else 1.0
+        self.synapse.accumulate(self.pre, g, bias)
+
+    def reset(self) -> None:
+        for trace in (*self.chain, *self.bias_chain):
+            trace.reset()
+
+
+class Eligibility:
+    """What each weight has done to its neuron's spikes.
+
+    With the neuron's states y and their partial derivatives in this step, for each synapse (k its source):
+
+        d s  / d W = (d s / d a) x[k]  + sum_j (d s / d y_j) e_j
+        e_i        = (d y_i / d a) x[k] + sum_j (d y_i / d y_j) e_j
+
+    Args:
+        layer, synapse, after: as for Vector.
+    """
+
+    partials = True
+    pre = None
+
+    def __init__(self, layer: Layer, synapse: Synapse, after: Filter | None) -> None:
+        if not synapse.is_linear and synapse.module.groups != 1:
+            raise TrainingError(f"{synapse.name}: has {synapse.module.groups} groups (allowed 1).")
+        self.layer, self.synapse = layer, synapse
+        self.after = None if after is None else after.trace()
+        self.states: dict[int, Tensor] = {}
+
+    eligibility: Tensor
+
+    def update(self) -> None:
+        x = self.synapse.patches()
+        out, *rows = self.layer.last.partials
+        found = self._sum(x, out)
+        needed = self._needed(out, rows)
+        new = {k: self._sum(x, rows[k]) for k in needed}
+        self.states = new
+        self.eligibility = found if self.after is None else self.after(found)
+
+    def _sum(self, x: Tensor, row) -> Tensor:
+        by_input, by_state = row
+        shape = (*self.layer.flat(self.layer.last.out).shape, x.shape[-1])
+        total = None
+        for k, factor in enumerate(by_state):
+            if factor is not None and k in self.states:
+                factor = self._spread(factor)
+                total = self.states[k] * factor if total is None else total.addcmul_(self.states[k], factor)
+        if total is None:
+            total = x.new_zeros(shape)
+        return total if by_input is None else total.addcmul_(self._spread(by_input), x)
+
+    def _spread(self, factor: Tensor) -> Tensor:
+        """`[B, ...]` -> `[B, O, P, 1]`; numbers stay."""
+        return self.layer.flat(factor)[..., None] if factor.ndim else factor
+
+    @staticmethod
+    def _needed(out, rows) -> list[int]:
+        """The states that reach the output."""
+        found = {k for k, factor in enumerate(out[1]) if factor is not None}
+        while more := {k for i in found for k, factor in enumerate(rows[i][1]) if factor is not None} - found:
+            found |= more
+        return sorted(found)
+
+    def accumulate(self, error: Tensor, post: Tensor | None) -> None:
+        self.synapse.accumulate_each(self.eligibility, self.layer.flat(error))
+
+    def reset(self) -> None:
+        self.states = {}
+        if self.after is not None:
+            self.after.reset()
+
+
+class Average:
+    """What stands in the place of f(z): f(z) itself, or its average under the next population's response.
+
+    Args:
+        layer: the population.
+        after: the next population's response; None for f(z) of the step.
+    """
+
+    def __init__(self, layer: Layer, after: Filter | None) -> None:
+        self.layer = layer
+        self.sum, self.weight = (None, None) if after is None else (after.trace(), after.trace())
+
+    value: Tensor | None
+
+    def update(self) -> None:
+        f = self.layer.last.surrogate
+        if f is None or self.sum is None or self.weight is None:
+            self.value = f
+        else:
+            self.value = self.sum(f) / self.weight(torch.ones((), dtype=f.dtype, device=f.device))
+
+    def reset(self) -> None:
+        for trace in (self.sum, self.weight):
+            if trace is not None:
+                trace.reset()
+
+
+def _along(chain: list[Trace], x: Tensor) -> Tensor:
+    for trace in chain:
+        x = trace(x)
+    return x

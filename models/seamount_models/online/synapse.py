@@ -1,0 +1,180 @@
+r"""A connection as the rules see it: linear in its weight and in its source.
+
+For a fully connected layer a position is the neuron, and P = 1; for a convolution the positions of an output channel
+share the weight, and P = H W. With o the output (channel), p the position, k what a weight reads:
+
+    a[b, o, p] = sum_k W[o, k] x[b, p, k] + bias[o]
+    back       g_x                    = W^T g, adjoint of the convolution
+    gradient   g_W[o, k]              = sum_(b, p) g[b, o, p] trace[b, p, k]
+               g_W[o, k]              = sum_(b, p) g[b, o, p] R[b, o, p, k]     from an eligibility of each synapse
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seamount.nn.linear import linear
+from seamount.topology import Wire
+
+
+class Synapse:
+    """One connection.
+
+    Args:
+        net: the network.
+        wire: what `seamount.topology` says of the connection.
+
+    Attributes:
+        name: dotted name of its module.
+        source: name of the population that it reads, or `"input"`.
+        delay: in steps.
+        x: what the weight read in this step, `[B, in]` or `[B, C, H, W]`.
+    """
+
+    def __init__(self, net: nn.Module, wire: Wire) -> None:
+        self.name, self.source, self.delay = wire.name, wire.source, wire.delay
+        self.module = net.get_submodule(wire.module)
+        self.before = [net.get_submodule(name) for name in wire.before]
+        self.after = [net.get_submodule(name) for name in wire.after]
+        self.x = torch.empty(0)
+        self._read: tuple[Tensor, Tensor] | None = None
+        self._sent: tuple[Tensor, Tensor] | None = None
+        self._known: tuple[tuple[int, ...], Tensor] | None = None
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        return getattr(self.module, "bias", None)
+
+    @property
+    def is_linear(self) -> bool:
+        return isinstance(self.module, nn.Linear)
+
+    def weight(self) -> Tensor:
+        """What spikes are multiplied with, `[out, ...]`; with its graph where it is made from parameters."""
+        if not hasattr(self.module, "effective_weight"):
+            return self.module.weight  # type: ignore[return-value]
+        versions = tuple(p._version for p in self.module.parameters())
+        if self._known is None or self._known[0] != versions:
+            with torch.enable_grad():
+                self._known = versions, self.module.effective_weight()  # type: ignore[operator]
+        return self._known[1]
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Spikes `[B, ...]` -> synaptic input `[B, ...]`."""
+        x, self._read = _through(self.before, spikes)
+        weight, bias = self.weight().detach(), None if self.bias is None else self.bias.detach()
+        if self.is_linear:
+            self.x = x.flatten(1)
+            return linear(self.x, weight, bias)
+        self.x = x
+        a, self._sent = _through(self.after, self._convolved(x, weight, bias))
+        return a
+
+    def back(self, g: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Gradient of the spikes that were read, `[B, ...]`, from that of the synaptic input.
+
+        Args:
+            g: `[B, ...]`.
+            weight: in the place of its own.
+        """
+        w = (self.weight() if weight is None else weight).detach()
+        g_x = g @ w if self.is_linear else self._gradients(_adjoint(self._sent, g), self.x, w, (True, False, False))[0]
+        if self._read is None:
+            return g_x
+        return _adjoint(self._read, g_x.reshape(self._read[1].shape))
+
+    def accumulate(self, trace: Tensor, g: Tensor, bias_trace: float | Tensor) -> None:
+        """Add the gradient made of a trace of what the weight reads, and of the synaptic input's gradient."""
+        if self.is_linear:
+            g_weight, g_bias = g.t() @ trace, g.sum(0)
+        else:
+            wanted = (False, True, self.bias is not None)
+            g = _adjoint(self._sent, g)
+            _, g_weight, g_bias = self._gradients(g, trace, self.weight().detach(), wanted)
+        self._add(g_weight, None if self.bias is None else g_bias * bias_trace)
+
+    def accumulate_each(self, eligibility: Tensor, g: Tensor) -> None:
+        """Add the gradient made of an eligibility `[B, O, P, K]` and of what arrives at the outputs, `[B, ...]`.
+
+        Where there is a bias, it is the last of K.
+        """
+        found = torch.einsum("bop,bopk->ok", g.reshape(*g.shape[:2], -1), eligibility)
+        size = self.weight()[0].numel()
+        self._add(found[:, :size].reshape(self.weight().shape), None if self.bias is None else found[:, size])
+
+    def add_flat(self, gradient: Tensor) -> None:
+        """Add the gradient of all weights, in C order, and then of all biases."""
+        size = self.weight().numel()
+        self._add(gradient[:size].reshape(self.weight().shape), None if self.bias is None else gradient[size:])
+
+    def carry(self, x: Tensor) -> Tensor:
+        """What a change `x [B, ...]` of its source does to the synaptic input, `[B, ...]`; keeps nothing."""
+        x, weight = _through(self.before, x)[0], self.weight().detach()
+        if self.is_linear:
+            return x.flatten(1) @ weight.t()
+        return _through(self.after, self._convolved(x, weight, None))[0]
+
+    def patches(self) -> Tensor:
+        """What each position reads, `[B, 1, P, K]`; a bias reads 1."""
+        if self.is_linear:
+            found = self.x[:, :, None]
+        else:
+            conv = self.module
+            found = functional.unfold(self.x, conv.kernel_size, conv.dilation, conv.padding, conv.stride)  # type: ignore[arg-type]
+        if self.bias is not None:
+            found = torch.cat([found, torch.ones_like(found[:, :1])], 1)
+        if self.after:
+            assert self._sent is not None
+            found = _through(self.after, found.unflatten(2, self._sent[0].shape[2:]))[0].flatten(2)
+        return found.transpose(1, 2)[:, None]
+
+    def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        c = self.module
+        return functional.conv2d(x, weight, bias, c.stride, c.padding, c.dilation, c.groups)  # type: ignore[arg-type]
+
+    def _gradients(self, g: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]) -> list[Tensor]:
+        c = self.module
+        zero = [0] * len(c.kernel_size)  # type: ignore[arg-type]
+        return torch.ops.aten.convolution_backward(
+            g, x, weight, [len(weight)], c.stride, c.padding, c.dilation, False, zero, c.groups, wanted
+        )
+
+    def _add(self, g_weight: Tensor, g_bias: Tensor | None) -> None:
+        weight = self.weight()
+        if isinstance(weight, nn.Parameter):
+            add_gradient(weight, g_weight)
+        else:
+            weight.backward(g_weight, retain_graph=True)
+        if g_bias is not None and self.bias is not None:
+            add_gradient(self.bias, g_bias)
+
+
+def add_gradient(parameter: nn.Parameter, g: Tensor) -> None:
+    """Add to `.grad`, where the parameter trains."""
+    if not parameter.requires_grad:
+        return
+    if parameter.grad is None:
+        parameter.grad = g.clone()
+    else:
+        parameter.grad.add_(g)
+
+
+def _through(modules: list[nn.Module], x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    """Through modules without parameters; with their graph of this one step, for the way back."""
+    if not modules:
+        return x, None
+    with torch.enable_grad():
+        given = x.detach().requires_grad_()
+        found = given
+        for module in modules:
+            found = module(found)
+    return found.detach(), (given, found)
+
+
+def _adjoint(graph: tuple[Tensor, Tensor] | None, g: Tensor) -> Tensor:
+    if graph is None:
+        return g
+    given, found = graph
+    return torch.autograd.grad(found, given, g, retain_graph=True)[0]
