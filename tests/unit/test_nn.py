@@ -1,4 +1,4 @@
-"""The torch neurons against autograd of the equations, step by step."""
+"""The torch neurons, their surrogates and recurrence; `test_nn_gradients.py` holds their derivatives."""
 
 from __future__ import annotations
 
@@ -6,104 +6,10 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 import seamount as sm
 from seamount.nn import kernels
 from seamount.nn.neuron import held
-
-SURROGATES = [
-    sm.nn.FastSigmoid(25.0),
-    sm.nn.SuperSpike(10.0),
-    sm.nn.Sigmoid(4.0),
-    sm.nn.Triangular(0.5),
-    sm.nn.Rectangular(1.0),
-    sm.nn.StraightThrough(),
-    sm.nn.ArcTan(2.0),
-    sm.nn.Exponential(5.0),
-    sm.nn.Gaussian(0.4),
-    sm.nn.MultiGaussian(0.5),
-    sm.nn.TruncatedQuadratic(0.5),
-]
-
-
-def by_the_equations(cell: sm.nn.CubaLIF, a: torch.Tensor) -> torch.Tensor:
-    """CubaLIF written out with autograd through every operation; only the spike's derivative is replaced."""
-
-    class Spike(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return (x > 0).to(x.dtype)
-
-        @staticmethod
-        def backward(ctx, g):
-            (x,) = ctx.saved_tensors
-            return g * cell.surrogate(x)
-
-    u = v = torch.zeros_like(a[0])
-    out = []
-    for x in a:
-        u = cell.alpha * u + x
-        v = cell.beta * v + u + cell.bias
-        s = Spike.apply(v - cell.vth)
-        r = s.detach() if cell.detach_reset else s
-        removed = cell.vth if cell.reset_by is None else cell.reset_by
-        v = v * (1 - r) if cell.reset == "zero" else v - r * removed * (cell.reset == "subtract")
-        out.append(s)
-    return torch.stack(out)
-
-
-@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
-@pytest.mark.parametrize("detach", [False, True])
-@pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda s: type(s).__name__)
-def test_gradients_are_those_of_autograd(reset, detach, surrogate):
-    torch.manual_seed(1)
-    cell = sm.nn.CubaLIF(
-        torch.rand(5), torch.rand(5), torch.rand(5) + 0.5,
-        reset=reset, detach_reset=detach, bias=torch.randn(5) * 0.1, surrogate=surrogate,
-    ).double()  # fmt: skip
-    for name in ("alpha", "beta", "vth"):
-        getattr(cell, name).requires_grad_()
-    a = torch.randn(9, 4, 5, dtype=torch.double, requires_grad=True)
-    weight = torch.randn(9, 4, 5, dtype=torch.double)
-    wanted = [a, cell.bias, cell.alpha, cell.beta, cell.vth]
-    got_out, want_out = cell(a), by_the_equations(cell, a)
-    assert 0.05 < want_out.mean() < 0.6
-    assert torch.equal(got_out, want_out)
-    got = torch.autograd.grad((got_out * weight).sum(), wanted)
-    want = torch.autograd.grad((want_out * weight).sum(), wanted)
-    for g, w in zip(got, want, strict=True):
-        assert w.abs().max() > 1e-3
-        torch.testing.assert_close(g, w, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
-@pytest.mark.parametrize("detach", [False, True])
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "chip"])
-def test_fused_kernels_equal_the_loops(reset, detach, quantized, monkeypatch):
-    """Forward bit for bit; backward up to the order of sums in the parameters' gradients."""
-    torch.manual_seed(0)
-    cell = sm.nn.CubaLIF(torch.rand(11), nn.Parameter(torch.rand(11)), nn.Parameter(torch.rand(11) + 0.3), reset=reset,
-                         bias=torch.randn(11) * 0.1, detach_reset=detach, surrogate=sm.nn.Sigmoid(3.0))  # fmt: skip
-    net = nn.Sequential(nn.Linear(13, 11, bias=False), cell)
-    x = (torch.rand(30, 7, 13) < 0.5).float()
-    if quantized:
-        net = sm.quantize(net, calibration=x.to(torch.uint8))
-    weight = torch.randn(30, 7, 11)
-    results = []
-    for size in (0, 1 << 40):
-        monkeypatch.setattr(kernels, "FUSED", size)
-        with sm.nn.recording(net) as populations:
-            out = net(x)
-        results.append([out, populations["1"].recorded_v, *torch.autograd.grad((out * weight).sum(), net.parameters())])
-    assert 0.05 < out.mean() < 0.9
-    (fused_out, fused_v, *fused), (out, v, *loop) = results
-    assert torch.equal(fused_out, out)
-    assert torch.equal(fused_v, v)
-    for f, w in zip(fused, loop, strict=True):
-        assert w.abs().max() > 1e-3
-        torch.testing.assert_close(f, w, rtol=1e-3, atol=1e-4)
 
 
 def test_threads_share_a_batch_without_changing_it(monkeypatch):
@@ -121,17 +27,6 @@ def test_threads_share_a_batch_without_changing_it(monkeypatch):
     assert torch.equal(g_shared, g_alone)
 
 
-def test_reset_by_is_subtracted_and_trains():
-    torch.manual_seed(0)
-    cell = sm.nn.LIF(0.9, 1.0, reset="subtract", reset_by=0.4).double()
-    cell.reset_by.requires_grad_()
-    a = torch.rand(12, 3, 4, dtype=torch.double)
-    weight = torch.randn(12, 3, 4, dtype=torch.double)
-    got = torch.autograd.grad((cell(a) * weight).sum(), cell.reset_by)[0]
-    want = torch.autograd.grad((by_the_equations(cell, a) * weight).sum(), cell.reset_by)[0]
-    torch.testing.assert_close(got, want)
-
-
 def test_gradients_pass_gradcheck_where_nothing_fires():
     cell = sm.nn.LI(torch.rand(3).double(), torch.rand(3).double(), bias=torch.randn(3)).double()
     a = torch.randn(6, 2, 3, dtype=torch.double, requires_grad=True)
@@ -140,8 +35,15 @@ def test_gradients_pass_gradcheck_where_nothing_fires():
 
 @pytest.mark.parametrize(
     "cell",
-    [sm.nn.LIF(0.9), sm.nn.CubaLIF(0.5, 0.8, reset="zero"), sm.nn.LI(0.9, 0.3)],
-    ids=["LIF", "CubaLIF", "LI"],
+    [
+        sm.nn.LIF(0.9),
+        sm.nn.CubaLIF(0.5, 0.8, reset="zero"),
+        sm.nn.LI(0.9, 0.3),
+        sm.nn.RefractoryLIF(0.9, refractory=2),
+        sm.nn.ALIF(0.9, 0.9, adaptation=3.0),
+        sm.nn.TernaryLIF(0.9),
+    ],
+    ids=lambda cell: type(cell).__name__,
 )
 def test_sequence_is_the_loop_of_its_steps(cell):
     torch.manual_seed(0)

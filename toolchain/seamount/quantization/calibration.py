@@ -56,7 +56,7 @@ def _largest(population: QuantPopulation, seen: float) -> int:
     magnifications = [c.magnification for c in population.connections]
     low, high = limits.weight_exp[0] + max(magnifications), limits.weight_exp[1] + min(magnifications)
     l = population.lsb().min()  # noqa: E741
-    alpha = float(torch.as_tensor(population.fields().get("alpha", 0.0)).max())
+    alpha = float(torch.as_tensor(population.fields().get("alpha", 0.0)).detach().max())
     bias = population.total_bias()
     room = PARAMETER_HEADROOM * float(bias.detach().abs().max())
     ceilings = {
