@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import cast
@@ -11,15 +10,15 @@ import torch
 from torch import nn
 
 from seamount.errors import SeamountError
-from seamount.nn import Linear, Neuron
-from seamount_models.networks.initial import initialize
+from seamount.nn import Linear
+from seamount_models.networks.initial import Prototype, initialize, population
 
 
 def mlp(
     sizes: Sequence[int],
-    neuron: Neuron,
+    neuron: Prototype,
     *,
-    readout: Neuron | None = None,
+    readout: Prototype | None = None,
     bias: bool = False,
     seed: int | None = None,
 ) -> nn.Sequential:
@@ -29,7 +28,7 @@ def mlp(
 
     Args:
         sizes: neurons of input, hidden populations and output.
-        neuron: prototype of the populations; each gets its own copy.
+        neuron: prototype of the populations, of which each gets its own copy; or a function of their size.
         readout: prototype of the last population; default `neuron`.
         bias: give the connections a trained bias, from 0.
         seed: of the weights; default torch's global generator.
@@ -51,9 +50,9 @@ def mlp(
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     last = len(sizes) - 1
     for i in range(1, last + 1):
-        connection, population = (f"fc{i}", f"lif{i}") if i < last else ("readout", "out")
-        prototype = readout if i == last and readout is not None else neuron
+        connection, name = (f"fc{i}", f"lif{i}") if i < last else ("readout", "out")
+        cells = population(readout if i == last and readout is not None else neuron, sizes[i])
         linear = cast(nn.Linear, nn.utils.skip_init(Linear, sizes[i - 1], sizes[i], bias=bias))
-        initialize(linear, prototype, generator)
-        layers[connection], layers[population] = linear, copy.deepcopy(prototype)
+        initialize(linear, cells, generator)
+        layers[connection], layers[name] = linear, cells
     return nn.Sequential(layers)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from seamount.errors import SeamountError
 from seamount.nn import Neuron
 
 INPUT_RATE = 0.2
@@ -17,6 +20,35 @@ SLOWEST = 0.98
 """Retentions above this count as this one: what a longer memory adds does not arrive within a sample."""
 RECURRENT = 0.3
 """Standard deviation of recurrent weights, as a part of what it would be for a feed-forward connection."""
+
+
+Prototype = Neuron | Callable[[int], Neuron]
+"""What a network makes its populations of: one of which each gets a copy, or a function of its size."""
+
+
+def population(prototype: Prototype, size: int) -> Neuron:
+    """A population of its own."""
+    return copy.deepcopy(prototype) if isinstance(prototype, Neuron) else prototype(size)
+
+
+def spread(low: float, high: float, size: int, seed: int = 0) -> Tensor:
+    """Time constants from low to high, each the same multiple of the one before, in an order drawn from the seed.
+
+    Populations whose neurons remember for different times learn tasks with several time scales better and need less
+    tuning (Perez-Nieves et al. 2021, "Neural heterogeneity promotes robust learning").
+
+    Args:
+        low, high: above 0, in any unit.
+        size: N.
+        seed: of the order.
+
+    Returns:
+        float32 `[N]`.
+    """
+    if not 0 < low <= high:
+        raise SeamountError(f"spread: from {low:g} to {high:g} (allowed: rising, above 0).")
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+    return torch.logspace(math.log10(low), math.log10(high), size)[order]
 
 
 @torch.no_grad()

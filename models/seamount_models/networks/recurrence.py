@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -10,18 +9,18 @@ import torch
 from torch import nn
 
 from seamount.errors import SeamountError
-from seamount.nn import Linear, Neuron, Recurrent
-from seamount_models.networks.initial import RECURRENT, initialize
+from seamount.nn import Linear, Recurrent
+from seamount_models.networks.initial import RECURRENT, Prototype, initialize, population
 
 
 def recurrent(
-    sizes: Sequence[int], neuron: Neuron, *, readout: Neuron | None = None, seed: int | None = None
+    sizes: Sequence[int], neuron: Prototype, *, readout: Prototype | None = None, seed: int | None = None
 ) -> nn.Sequential:
     """Network `fc1, rec1, fc2, rec2, ..., readout, out`; every hidden population is recurrent, all to all.
 
     Args:
         sizes: neurons of input, hidden populations and output.
-        neuron: prototype of the hidden populations; each gets its own copy.
+        neuron: prototype of the hidden populations, of which each gets its own copy; or a function of their size.
         readout: prototype of the last population; default `neuron`.
         seed: of the weights; default torch's global generator.
 
@@ -43,10 +42,11 @@ def recurrent(
     for i in range(1, len(sizes) - 1):
         linear = Linear(sizes[i - 1], sizes[i], bias=False)
         loop = nn.Linear(sizes[i], sizes[i], bias=False)
-        initialize(linear, neuron, generator)
-        initialize(loop, neuron, generator, RECURRENT)
-        layers[f"fc{i}"], layers[f"rec{i}"] = linear, Recurrent(copy.deepcopy(neuron), loop)
-    last = Linear(sizes[-2], sizes[-1], bias=False)
-    initialize(last, readout or neuron, generator)
-    layers["readout"], layers["out"] = last, copy.deepcopy(readout or neuron)
+        hidden = population(neuron, sizes[i])
+        initialize(linear, hidden, generator)
+        initialize(loop, hidden, generator, RECURRENT)
+        layers[f"fc{i}"], layers[f"rec{i}"] = linear, Recurrent(hidden, loop)
+    last, out = Linear(sizes[-2], sizes[-1], bias=False), population(readout or neuron, sizes[-1])
+    initialize(last, out, generator)
+    layers["readout"], layers["out"] = last, out
     return nn.Sequential(layers)
