@@ -3,7 +3,8 @@ r"""What a rule asks of a neuron: its step with the step's partial derivatives, 
 Nothing here is written for one neuron: `seamount.nn.trace` records the neuron's own float step and derives the rest.
 With z the difference that a spike is the sign of (v before the reset minus vth; for a readout, what it returns):
 
-    partials   d s / d (a, y),  d y' / d (a, y)      y, y' the state before and after; f(z) for the spike's derivative
+    partials   d s / d (a, y, c),  d y' / d (a, y, c)      y, y' the state before and after, c what else trains; f(z)
+                                                         for the spike's derivative
     response   e' = J e + b x,  z = e'[out]          the partials with spikes taken as constants, where numbers alone
                                                      are left: alpha and beta. Of a LIF: e' = beta e + x
 
@@ -14,10 +15,9 @@ time) there is none.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 from typing import Any
 
 import torch
@@ -26,8 +26,9 @@ from torch import Tensor
 from seamount.nn import Neuron, Surrogate, trace
 from seamount.nn.trace import Value
 
-Row = tuple[Tensor | None, tuple[Tensor | None, ...]]
-"""Partial derivatives of one result by a and by each state, `[B, ...]` or `[]`; None where there is no dependence."""
+Row = tuple[Tensor | None, tuple[Tensor | None, ...], tuple[Tensor | None, ...]]
+"""Partial derivatives of one result by a, by each state and by each constant that trains, `[B, ...]` or `[]`; None for
+what it does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class Step:
 
     Attributes:
         out: spikes, or v of a readout, `[B, ...]`.
-        surrogate: f(z), `[B, ...]`; None for a readout, whose derivative is 1.
+        slope: d out / d a, `[B, ...]`: f(z); None where it is 1, as of a readout.
         state: after the step.
         partials: of `out` and of each state after the step; empty unless asked for.
     """
 
     out: Tensor
-    surrogate: Tensor | None
+    slope: Tensor | None
     state: tuple[Tensor, ...]
     partials: tuple[Row, ...]
 
@@ -67,6 +68,7 @@ class Kind:
         constants: a number where a constant is fixed, None where it comes as a tensor.
         surrogate: None for a readout.
         detach: leave what spikes do to the state out of the derivatives.
+        wanted: which constants train.
     """
 
     step: Callable[..., tuple]
@@ -74,6 +76,7 @@ class Kind:
     constants: tuple[float | None, ...]
     surrogate: Surrogate | None
     detach: bool
+    wanted: tuple[int, ...]
 
     @property
     def arguments(self) -> list[str]:
@@ -87,12 +90,15 @@ class Dynamics:
     Args:
         neuron: the population.
         detach: leave what spikes do to the state out of the derivatives, whatever the neuron itself says.
-        partials: whether `step` gives them.
+        partials: whether `step` gives them; where parameters of the neuron train, it does in any case.
+
+    Attributes:
+        trained: the constants of the step that train.
     """
 
     def __init__(self, neuron: Neuron, *, detach: bool, partials: bool) -> None:
-        self.neuron, self.partials = neuron, partials
-        self.constants = neuron.constants()
+        self.neuron = neuron
+        self.refresh()
         node = neuron.node_type
         self.kind = Kind(
             step=node.step,
@@ -100,31 +106,42 @@ class Dynamics:
             constants=tuple(None if isinstance(c, Tensor) else c for c in self.constants),
             surrogate=neuron.surrogate if node.spiking else None,
             detach=detach or neuron.detach_reset,
+            wanted=tuple(k for k, c in enumerate(self.constants) if isinstance(c, Tensor) and c.requires_grad),
         )
+        self.partials = partials or bool(self.kind.wanted)
+
+    @property
+    def trained(self) -> list[Tensor]:
+        return [self.constants[k] for k in self.kind.wanted]
 
     def refresh(self) -> None:
         """Read the neuron's parameters again."""
-        self.constants = self.neuron.constants()
+        with torch.enable_grad():
+            self.constants = self.neuron.constants()
 
     def step(self, a: Tensor, state: tuple[Tensor, ...]) -> Step:
         """One step on synaptic input `a [B, ...]`."""
+        if self.kind.wanted:
+            self.refresh()
         code = _step_code(self.kind, self.partials)
         tensors = [c.detach().to(a.dtype) for c in self.constants if isinstance(c, Tensor)]
         numbers = torch.tensor([1.0, *code.numbers], dtype=a.dtype, device=a.device)
         results = code.function(a, *state, *tensors, *numbers)
-        at = [None if k is None else results[k] for k in code.layout]
-        states = self.kind.states
-        out, surrogate, *rest = at
-        rows = [rest[states + k * (states + 1) : states + (k + 1) * (states + 1)] for k in range(states + 1)]
-        partials = tuple((row[0], tuple(row[1:])) for row in rows) if self.partials else ()
-        return Step(out, surrogate, tuple(rest[:states]), partials)  # type: ignore[arg-type]
+        found = iter(None if k is None else results[k] for k in code.layout)
+        states, constants = range(self.kind.states), range(len(self.kind.wanted))
+        out, slope, *new = (next(found) for _ in range(2 + len(states)))
+        rows = range(1 + len(states) if self.partials else 0)
+        partials = tuple(
+            (next(found), tuple(next(found) for _ in states), tuple(next(found) for _ in constants)) for _ in rows
+        )
+        return Step(out, slope, tuple(new), partials)  # type: ignore[arg-type]
 
     def response(self) -> Filter | str:
         """The population's linear response, or why it has none."""
         kind = self.kind
         code = _response_code(kind)
         if code is None:
-            return "its signed spikes have two derivatives"
+            return "its spikes are not 0 and 1 at one threshold"
         if code.inputs & {"a", *(f"y{k}" for k in range(kind.states))}:
             return "what it remembers depends on its own spikes (reset to zero, refractory or adaptive)"
         tensors = [c.detach().double() for c in self.constants if isinstance(c, Tensor)]
@@ -136,7 +153,7 @@ class Dynamics:
         values = [0.0 if k is None else float(results[k].reshape(-1)[0]) for k in code.layout]
         width = kind.states + 1
         rows = [values[k * width : (k + 1) * width] for k in range(width)]
-        if rows[0] not in rows[1:]:
+        if rows[0] not in rows[1:] or rows[0][0] != 1:
             return "its threshold looks at something else than a state"
         return Filter.of([row[1:] for row in rows[1:]], [row[0] for row in rows[1:]], rows[1:].index(rows[0]))
 
@@ -213,31 +230,26 @@ class Trace:
 @cache
 def _step_code(kind: Kind, partials: bool) -> Code:
     tape = trace.record(kind.step, kind.states, kind.constants)
-    leaves = [tape.inputs[name] for name in kind.arguments[: kind.states + 1]]
-    surrogate = kind.surrogate
-    results: list[Value | None] = [tape.out, None, *tape.states]
-    if surrogate is not None:
-        slopes = [surrogate(_difference(spike)) for spike in tape.spikes]
-        results[1] = reduce(operator.add, slopes)
+    names = [*kind.arguments[: kind.states + 1], *(f"c{k}" for k in kind.wanted)]
+    leaves = [tape.inputs[name] for name in names]
+    of_out = _row(tape, tape.out, kind.surrogate, leaves)
+    slope = None if of_out[0] is not None and trace.is_number(of_out[0], 1) else of_out[0]
+    results = [tape.out, slope, *tape.states]
     if partials:
-        results += _row(trace.adjoints([(tape.out, trace.number(1))], surrogate, tape.spikes), leaves)
+        results += of_out
         for state in tape.states:
-            slope = None if kind.detach else surrogate
-            results += _row(trace.adjoints([(state, trace.number(1))], slope, tape.spikes), leaves)
+            results += _row(tape, state, None if kind.detach else kind.surrogate, leaves)
     return _code(kind, results)
 
 
 @cache
 def _response_code(kind: Kind) -> Code | None:
     tape = trace.record(kind.step, kind.states, kind.constants)
-    if len(tape.spikes) > 1:
+    if kind.surrogate is not None and [tape.out] != tape.spikes:
         return None
     leaves = [tape.inputs[name] for name in kind.arguments[: kind.states + 1]]
-    z = _difference(tape.spikes[0]) if tape.spikes else tape.out
-    results: list[Value | None] = []
-    for value in (z, *tape.states):
-        results += _row(trace.adjoints([(value, trace.number(1))], None, tape.spikes), leaves)
-    return _code(kind, results)
+    z = _difference(tape.out) if tape.spikes else tape.out
+    return _code(kind, [g for value in (z, *tape.states) for g in _row(tape, value, None, leaves)])
 
 
 def _difference(spike: Value) -> Value:
@@ -246,7 +258,9 @@ def _difference(spike: Value) -> Value:
     return a - b
 
 
-def _row(gradients: dict[int, Value], leaves: list[Value]) -> list[Value | None]:
+def _row(tape: trace.Tape, result: Value, surrogate: Surrogate | None, leaves: list[Value]) -> list[Value | None]:
+    """Derivatives of a result by the leaves; None where one is 0."""
+    gradients = trace.adjoints([(result, trace.number(1))], surrogate, tape.spikes)
     found = [gradients.get(id(leaf)) for leaf in leaves]
     return [None if g is None or trace.is_number(g, 0) else g for g in found]
 

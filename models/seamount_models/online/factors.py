@@ -14,13 +14,14 @@ and, where a rule follows it on into the next population, that population's resp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seamount.errors import TrainingError
-from seamount_models.online.dynamics import Filter, Trace
+from seamount_models.online.dynamics import Filter, Row, Trace
 from seamount_models.online.network import Layer
 from seamount_models.online.synapse import Synapse
 
@@ -71,11 +72,15 @@ class Vector:
     eligibility = None
 
     def update(self) -> None:
+        if self.synapse.x is None:
+            return
         self.pre = _along(self.chain, self.synapse.x)
         if self.synapse.bias is not None:
             _along(self.bias_chain, torch.ones((), dtype=self.pre.dtype, device=self.pre.device))
 
     def accumulate(self, error: Tensor, post: Tensor | None) -> None:
+        if self.synapse.x is None:
+            return
         g = error if post is None else error * post
         bias = self.bias_chain[-1].value if self.synapse.bias is not None else 1.0
         self.synapse.accumulate(self.pre, g, bias)
@@ -85,13 +90,56 @@ class Vector:
             trace.reset()
 
 
+class Carried:
+    """What a parameter p has done to a population's spikes, carried forward by the neuron's partial derivatives.
+
+    With the neuron's states y and what p does to each within the step, `d s / d p` and `e_i = d y_i / d p`:
+
+        d s / d p = (d s / d p)_now   + sum_j (d s / d y_j) e_j
+        e_i       = (d y_i / d p)_now + sum_j (d y_i / d y_j) e_j
+
+    Args:
+        layer: the population.
+        after: response of the next population, where the rule follows the spikes on.
+    """
+
+    value: Tensor
+
+    def __init__(self, layer: Layer, after: Filter | None) -> None:
+        self.layer = layer
+        self.after = None if after is None else after.trace()
+        self.states: dict[int, Tensor] = {}
+
+    def update(self, now: Callable[[Row], Tensor | None], spread: Callable[[Tensor], Tensor], x: Tensor) -> None:
+        """Take a step.
+
+        Args:
+            now: of the partial derivatives of a result, the one by p.
+            spread: gives a partial derivative the dimensions of d s / d p.
+            x: what `now` is multiplied with.
+        """
+        out, *rows = self.layer.last.partials
+        size = torch.broadcast_shapes(spread(self.layer.last.out).shape, x.shape)
+
+        def total(row: Row) -> Tensor:
+            own = now(row)
+            found = x.new_zeros(size) if own is None else (spread(own) * x).expand(size).contiguous()
+            for k, factor in enumerate(row[1]):
+                if factor is not None and k in self.states:
+                    found.addcmul_(self.states[k], spread(factor))
+            return found
+
+        value, self.states = total(out), {k: total(rows[k]) for k in _reaching(out, rows)}
+        self.value = value if self.after is None else self.after(value)
+
+    def reset(self) -> None:
+        self.states = {}
+        if self.after is not None:
+            self.after.reset()
+
+
 class Eligibility:
-    """What each weight has done to its neuron's spikes.
-
-    With the neuron's states y and their partial derivatives in this step, for each synapse (k its source):
-
-        d s  / d W = (d s / d a) x[k]  + sum_j (d s / d y_j) e_j
-        e_i        = (d y_i / d a) x[k] + sum_j (d y_i / d y_j) e_j
+    """What each weight of a connection has done to its neuron's spikes, `[B, O, P, K]`.
 
     Args:
         layer, synapse, after: as for Vector.
@@ -104,51 +152,48 @@ class Eligibility:
         if not synapse.is_linear and synapse.module.groups != 1:
             raise TrainingError(f"{synapse.name}: has {synapse.module.groups} groups (allowed 1).")
         self.layer, self.synapse = layer, synapse
-        self.after = None if after is None else after.trace()
-        self.states: dict[int, Tensor] = {}
+        self.carried = Carried(layer, after)
 
-    eligibility: Tensor
+    @property
+    def eligibility(self) -> Tensor:
+        return self.carried.value
 
     def update(self) -> None:
-        x = self.synapse.patches()
-        out, *rows = self.layer.last.partials
-        found = self._sum(x, out)
-        needed = self._needed(out, rows)
-        new = {k: self._sum(x, rows[k]) for k in needed}
-        self.states = new
-        self.eligibility = found if self.after is None else self.after(found)
-
-    def _sum(self, x: Tensor, row) -> Tensor:
-        by_input, by_state = row
-        shape = (*self.layer.flat(self.layer.last.out).shape, x.shape[-1])
-        total = None
-        for k, factor in enumerate(by_state):
-            if factor is not None and k in self.states:
-                factor = self._spread(factor)
-                total = self.states[k] * factor if total is None else total.addcmul_(self.states[k], factor)
-        if total is None:
-            total = x.new_zeros(shape)
-        return total if by_input is None else total.addcmul_(self._spread(by_input), x)
-
-    def _spread(self, factor: Tensor) -> Tensor:
-        """`[B, ...]` -> `[B, O, P, 1]`; numbers stay."""
-        return self.layer.flat(factor)[..., None] if factor.ndim else factor
-
-    @staticmethod
-    def _needed(out, rows) -> list[int]:
-        """The states that reach the output."""
-        found = {k for k, factor in enumerate(out[1]) if factor is not None}
-        while more := {k for i in found for k, factor in enumerate(rows[i][1]) if factor is not None} - found:
-            found |= more
-        return sorted(found)
+        self.carried.update(lambda row: row[0], lambda x: self.layer.flat(x)[..., None], self.synapse.patches())
 
     def accumulate(self, error: Tensor, post: Tensor | None) -> None:
         self.synapse.accumulate_each(self.eligibility, self.layer.flat(error))
 
     def reset(self) -> None:
-        self.states = {}
-        if self.after is not None:
-            self.after.reset()
+        self.carried.reset()
+
+
+class Own:
+    """What the parameters of a population's own have done to its spikes, `[B, ...]`: bias, retention, threshold.
+
+    Args:
+        layer, after: as for Carried.
+    """
+
+    def __init__(self, layer: Layer, after: Filter | None) -> None:
+        self.layer = layer
+        self.carried = [Carried(layer, after) for _ in layer.dynamics.trained]
+
+    def update(self) -> None:
+        one = torch.ones_like(self.layer.last.out[:1, ...].flatten()[0])
+        for i, carried in enumerate(self.carried):
+            carried.update(lambda row, i=i: row[2][i], lambda x: x, one)
+
+    def accumulate(self, error: Tensor, post: Tensor | None) -> None:
+        constants = self.layer.dynamics.trained
+        gradients = [(error * carried.value).sum(0) for carried in self.carried]
+        if constants:
+            sizes = zip(gradients, constants, strict=True)
+            torch.autograd.backward(constants, [g.sum_to_size(c.shape) for g, c in sizes])
+
+    def reset(self) -> None:
+        for carried in self.carried:
+            carried.reset()
 
 
 class Average:
@@ -166,7 +211,7 @@ class Average:
     value: Tensor | None
 
     def update(self) -> None:
-        f = self.layer.last.surrogate
+        f = self.layer.last.slope
         if f is None or self.sum is None or self.weight is None:
             self.value = f
         else:
@@ -182,3 +227,11 @@ def _along(chain: list[Trace], x: Tensor) -> Tensor:
     for trace in chain:
         x = trace(x)
     return x
+
+
+def _reaching(out: Row, rows: list[Row]) -> list[int]:
+    """The states that reach the output."""
+    found = {k for k, factor in enumerate(out[1]) if factor is not None}
+    while more := {k for i in found for k, factor in enumerate(rows[i][1]) if factor is not None} - found:
+        found |= more
+    return sorted(found)

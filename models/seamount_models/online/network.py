@@ -101,16 +101,20 @@ class Network:
             a = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
             for s in layer.synapses:
                 if s.delay:
-                    a = a + s.forward(self._delayed(s, sent.get(s.source, a)))
+                    a = self._add_delayed(a, s, a if s.source == layer.name else sent.get(s.source))
             sent[layer.name] = layer.step(a)
         for name, spikes in self.past.items():
             spikes.appendleft(sent[name])
         self.t += 1
         return sent[self.output.name]
 
-    def _delayed(self, synapse: Synapse, like: Tensor) -> Tensor:
+    def _add_delayed(self, a: Tensor, synapse: Synapse, like: Tensor | None) -> Tensor:
+        """Add what arrives now; before anything does, zeros, or nothing where not even their number is known."""
         past = self.past[synapse.source]
-        return past[synapse.delay - 1] if len(past) >= synapse.delay else torch.zeros_like(like)
+        if len(past) >= synapse.delay:
+            return a + synapse.forward(past[synapse.delay - 1])
+        synapse.x = None
+        return a if like is None else a + synapse.forward(torch.zeros_like(like))
 
     def reset(self) -> None:
         """Begin a sample: clean states, nothing under way, parameters read again."""
@@ -138,11 +142,6 @@ def _problems(net: nn.Module, cell: Cell) -> list[str]:
     found = []
     if not isinstance(neuron, Neuron) or hasattr(neuron, "hold"):
         found.append(f"{cell.name}: is quantized. Hint: train the float network, or fit() the quantized one.")
-    elif trained := [name for name, p in neuron.named_parameters() if p.requires_grad]:
-        found.append(
-            f"{cell.name}: trains {', '.join(trained)} (allowed: weights and biases of connections). "
-            "Hint: nn.Linear(bias=True) in the place of the neuron's bias."
-        )
     if all(wire.delay for wire in cell.wires):
         found.append(
             f"{cell.wires[0].name}: delays all that {cell.name} reads, so that no error comes back through it."

@@ -40,13 +40,19 @@ class RTRL(Online):
         super().__init__(net, loss, detach=False, partials=True)
         self.parts: dict[str, slice] = {}
         self.size = 0
-        for synapse in self.network.synapses():
-            width = synapse.weight().numel() + (0 if synapse.bias is None else len(synapse.weight()))
-            self.parts[synapse.name] = slice(self.size, self.size + width)
-            self.size += width
+        for layer in self.network.layers:
+            for synapse in layer.synapses:
+                biases = 0 if synapse.bias is None else len(synapse.weight())
+                self._part(synapse.name, synapse.weight().numel() + biases)
+            for i, constant in enumerate(layer.dynamics.trained):
+                self._part(f"{layer.name} {i}", constant.numel())
         self.states: dict[str, list[Tensor | None]] = {}
         self.past: dict[str, deque[Tensor]] = {}
         self.reset()
+
+    def _part(self, name: str, size: int) -> None:
+        self.parts[name] = slice(self.size, self.size + size)
+        self.size += size
 
     def learn(self, error: Tensor, target: Tensor) -> None:
         sent: dict[str, Tensor] = {}
@@ -57,6 +63,10 @@ class RTRL(Online):
         gradient = (error * sent[self.network.output.name]).flatten(1).sum(1)
         for synapse in self.network.synapses():
             synapse.add_flat(gradient[self.parts[synapse.name]])
+        for layer in self.network.layers:
+            if constants := layer.dynamics.trained:
+                parts = [gradient[self.parts[f"{layer.name} {i}"]].reshape(c.shape) for i, c in enumerate(constants)]
+                torch.autograd.backward(constants, parts)
 
     def _input(self, layer: Layer, sent: dict[str, Tensor]) -> Tensor:
         """Influence on the synaptic input, `[parameters, B, ...]`."""
@@ -68,7 +78,9 @@ class RTRL(Online):
             )
         total = layer.last.out.new_zeros(self.size, *shape)
         for synapse in layer.synapses:
-            total[self.parts[synapse.name]] += _own(synapse).reshape(-1, *shape)
+            if synapse.x is None:
+                continue
+            total[self.parts[synapse.name]] += _by_weights(synapse).reshape(-1, *shape)
             source = self._of_source(synapse, sent)
             if source is not None:
                 total += synapse.carry(source.flatten(0, 1)).reshape(-1, *shape)
@@ -89,6 +101,9 @@ class RTRL(Online):
             for factor, influence in zip(row[1], old, strict=True):
                 if factor is not None and influence is not None:
                     found += influence * factor
+            for i, (factor, constant) in enumerate(zip(row[2], layer.dynamics.trained, strict=True)):
+                if factor is not None:
+                    found[self.parts[f"{layer.name} {i}"]] += _by_constant(constant, factor, by_input[0])
             return found
 
         out, *states = layer.last.partials
@@ -102,10 +117,17 @@ class RTRL(Online):
         self.past = {name: deque(maxlen=spikes.maxlen) for name, spikes in self.network.past.items()}
 
 
-def _own(synapse: Synapse) -> Tensor:
+def _by_weights(synapse: Synapse) -> Tensor:
     """What each weight, and then each bias, of a connection adds to its synaptic input: `[parameters, B, O, P]`."""
     x = synapse.patches().transpose(1, 3)[..., 0]  # [B, K, P]
     channels = len(synapse.weight())
     each = torch.einsum("oc,bkp->okbcp", torch.eye(channels, dtype=x.dtype, device=x.device), x)
     size = synapse.weight()[0].numel()
     return torch.cat([each[:, :size].flatten(0, 1), each[:, size:].flatten(0, 1)])
+
+
+def _by_constant(constant: Tensor, factor: Tensor, like: Tensor) -> Tensor:
+    """What each number of a constant, whose derivative is `factor`, does to its neurons: `[numbers, B, ...]`."""
+    numbers = torch.arange(constant.numel(), device=constant.device)
+    of = numbers.reshape(constant.shape).expand(like.shape[1:])
+    return torch.stack([(of == k) * factor.expand_as(like) for k in numbers])

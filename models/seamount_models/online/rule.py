@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seamount.errors import TrainingError, raise_all
 from seamount_models.online import losses
 from seamount_models.online.dynamics import Filter
-from seamount_models.online.factors import Average, Eligibility, Local, Vector
+from seamount_models.online.factors import Average, Eligibility, Local, Own, Vector
 from seamount_models.online.feedback import Feedback, Symmetric
 from seamount_models.online.losses import Loss
 from seamount_models.online.network import Layer, Network
@@ -125,6 +125,7 @@ class Rule(Online):
         self.factors = {
             s.name: self.factor(layer, s, after[layer.name]) for layer in self.network.layers for s in layer.synapses
         }
+        self.own = {layer.name: Own(layer, after[layer.name]) for layer in self.network.layers}
         self.posts = {layer.name: Average(layer, after[layer.name]) for layer in self.network.layers}
         self.errors: dict[str, Tensor] = {}
 
@@ -133,17 +134,18 @@ class Rule(Online):
         return None
 
     def learn(self, error: Tensor, target: Tensor) -> None:
-        for factor in (*self.factors.values(), *self.posts.values()):
+        for factor in self._all():
             factor.update()
         posts = {name: post.value for name, post in self.posts.items()}
         self.errors = self.feedback.errors(self.network, error, posts, target)
         for layer in self.network.layers:
             for synapse in layer.synapses:
                 self.factors[synapse.name].accumulate(self.errors[layer.name], posts[layer.name])
+            self.own[layer.name].accumulate(self.errors[layer.name], posts[layer.name])
 
     def reset(self) -> None:
         super().reset()
-        for factor in (*self.factors.values(), *self.posts.values()):
+        for factor in self._all():
             factor.reset()
 
     def local(self, population: str) -> dict[str, Local]:
@@ -152,6 +154,9 @@ class Rule(Online):
         post, error = self.posts[population].value, self.errors[population]
         found = {s.name: self.factors[s.name] for s in layer.synapses}
         return {name: Local(f.pre, f.eligibility, post, error) for name, f in found.items()}
+
+    def _all(self) -> list[Vector | Eligibility | Own | Average]:
+        return [*self.factors.values(), *self.own.values(), *self.posts.values()]
 
     def _check(self) -> None:
         found = []

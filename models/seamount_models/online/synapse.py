@@ -30,7 +30,7 @@ class Synapse:
         name: dotted name of its module.
         source: name of the population that it reads, or `"input"`.
         delay: in steps.
-        x: what the weight read in this step, `[B, in]` or `[B, C, H, W]`.
+        x: what the weight read in this step, `[B, in]` or `[B, C, H, W]`; None where nothing can have arrived yet.
     """
 
     def __init__(self, net: nn.Module, wire: Wire) -> None:
@@ -38,7 +38,7 @@ class Synapse:
         self.module = net.get_submodule(wire.module)
         self.before = [net.get_submodule(name) for name in wire.before]
         self.after = [net.get_submodule(name) for name in wire.after]
-        self.x = torch.empty(0)
+        self.x: Tensor | None = None
         self._read: tuple[Tensor, Tensor] | None = None
         self._sent: tuple[Tensor, Tensor] | None = None
         self._known: tuple[tuple[int, ...], Tensor] | None = None
@@ -65,10 +65,9 @@ class Synapse:
         """Spikes `[B, ...]` -> synaptic input `[B, ...]`."""
         x, self._read = _through(self.before, spikes)
         weight, bias = self.weight().detach(), None if self.bias is None else self.bias.detach()
+        self.x = x = x.flatten(1) if self.is_linear else x
         if self.is_linear:
-            self.x = x.flatten(1)
-            return linear(self.x, weight, bias)
-        self.x = x
+            return linear(x, weight, bias)
         a, self._sent = _through(self.after, self._convolved(x, weight, bias))
         return a
 
@@ -80,7 +79,11 @@ class Synapse:
             weight: in the place of its own.
         """
         w = (self.weight() if weight is None else weight).detach()
-        g_x = g @ w if self.is_linear else self._gradients(_adjoint(self._sent, g), self.x, w, (True, False, False))[0]
+        if self.is_linear:
+            g_x = g @ w
+        else:
+            assert self.x is not None
+            g_x = self._gradients(_adjoint(self._sent, g), self.x, w, (True, False, False))[0]
         if self._read is None:
             return g_x
         return _adjoint(self._read, g_x.reshape(self._read[1].shape))
@@ -118,6 +121,7 @@ class Synapse:
 
     def patches(self) -> Tensor:
         """What each position reads, `[B, 1, P, K]`; a bias reads 1."""
+        assert self.x is not None
         if self.is_linear:
             found = self.x[:, :, None]
         else:
