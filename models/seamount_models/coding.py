@@ -88,7 +88,7 @@ def rate(x: Tensor, steps: int, *, seed: int = 0, indices: Tensor | None = None)
         >>> rate(torch.tensor([[0.0, 1.0]]), 3).tolist()
         [[[0, 1]], [[0, 1]], [[0, 1]]]
     """
-    x = _intensities(x, steps)
+    x = intensities(x, steps)
     spikes, keys = _drawn("rate", x, steps, seed, indices)
     _bernoulli(x.reshape(spikes.shape[1:]).numpy(), keys, spikes)
     return torch.from_numpy(spikes).reshape(steps, *x.shape)
@@ -113,7 +113,7 @@ def count(x: Tensor, steps: int, *, seed: int = 0, indices: Tensor | None = None
         >>> count(torch.tensor([[0.0, 0.5, 1.0]]), 8).sum(0).tolist()
         [[0, 4, 8]]
     """
-    x = _intensities(x, steps)
+    x = intensities(x, steps)
     spikes, keys = _drawn("count", x, steps, seed, indices)
     number = torch.round(x * steps).to(torch.int64).reshape(spikes.shape[1:])
     _choose(number.numpy(), keys, spikes)
@@ -141,7 +141,7 @@ def latency(x: Tensor, steps: int, *, threshold: float = 0.0) -> Tensor:
         >>> latency(torch.tensor([[0.0, 0.5, 1.0]]), 3)[:, 0].tolist()
         [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
     """
-    x = _intensities(x, steps)
+    x = intensities(x, steps)
     if not 0 <= threshold <= 1:
         raise DataError(f"latency: threshold = {threshold:g} (allowed 0..1).")
     first = torch.round((steps - 1) * (1 - x)).to(torch.int64)
@@ -171,7 +171,7 @@ def population(x: Tensor, units: int) -> Tensor:
         >>> population(torch.tensor([[0.5]]), 3).argmax(-1).tolist()
         [[1]]
     """
-    x = _intensities(x, 1)
+    x = intensities(x, 1)
     if units < 3:
         raise DataError(f"population: units = {units} (allowed 3 or more).")
     centres = (2 * torch.arange(1, units + 1, dtype=torch.float32) - 3) / (2 * (units - 2))
@@ -200,7 +200,7 @@ def direct(x: Tensor, steps: int, *, bound: int) -> Tensor:
         >>> direct(torch.tensor([[0.0, 0.5, 1.0]]), 2, bound=8).tolist()
         [[[0, 4, 8]], [[0, 4, 8]]]
     """
-    x = _intensities(x, steps)
+    x = intensities(x, steps)
     if not 1 <= bound <= 2**24:
         raise DataError(f"direct: bound = {bound} (allowed 1..2^24).")
     return torch.round(x * bound).to(torch.int32).expand(steps, *x.shape)
@@ -259,7 +259,7 @@ def _drawn(who: str, x: Tensor, steps: int, seed: int, indices: Tensor | None) -
     return np.zeros((steps, len(x), x[0].numel() if len(x) else 0), np.uint8), sample_keys(seed, indices)
 
 
-def _intensities(x: Tensor, steps: int) -> Tensor:
+def intensities(x: Tensor, steps: int = 1) -> Tensor:
     """Intensities as contiguous float32 in 0..1, checked."""
     if steps < 1:
         raise DataError(f"coding: steps = {steps} (allowed 1 or more).")
