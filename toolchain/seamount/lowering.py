@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from seamount.errors import LoweringError
-from seamount.ir import Connection, Graph, Input, Node, Output
+from seamount.ir import Graph, Input, Node, Output
 from seamount.nn.neuron import Neuron
 from seamount.synapses import input_shape as first_shape
-from seamount.synapses import lowered, starts
+from seamount.synapses import lowered, shapes_of, starts
 from seamount.topology import INPUT, OUTPUT, Cell, trace
 
 if TYPE_CHECKING:
@@ -54,10 +54,8 @@ def lower(
         if not bool(torch.isfinite(p).all()):
             bad = int((~torch.isfinite(p)).sum())
             raise LoweringError(f"{module_name}: holds {bad} NaN or infinite of {p.numel()} values.")
-    shapes = {INPUT: tuple(input_shape or first_shape(net, topology))}
-    nodes: list[Node] = []
-    for cell in topology.cells:
-        nodes += _cell(net, cell, shapes)
+    shapes = shapes_of(net, topology, tuple(input_shape or first_shape(net, topology)))
+    nodes = [node for cell in topology.cells for node in _cell(net, cell, shapes)]
     return Graph(
         [
             Input(name=INPUT, shape=shapes[INPUT], kind=input_kind, bound=input_bound),
@@ -69,17 +67,12 @@ def lower(
 
 
 def _cell(net: nn.Module, cell: Cell, shapes: dict[str, tuple[int, ...]]) -> list[Node]:
-    """A population after its connections; its shape joins `shapes`."""
-    found: dict[str, Connection] = {}
-    biases, begin = [], starts(net, cell, shapes)
-    for wire in sorted(cell.wires, key=lambda w: w.source == cell.name):  # its own spikes have the shape of the others
-        node, bias = lowered(net, wire, shapes[wire.source], begin[wire.name])
-        found[wire.name] = node
-        biases += [] if bias is None else [bias]
-        shapes.setdefault(cell.name, node.out_shape(shapes[wire.source]))
+    """A population after its connections."""
+    begin = starts(net, cell, shapes)
+    found = [lowered(net, wire, shapes[wire.source], begin[wire.name]) for wire in cell.wires]
+    connections, biases = [node for node, _ in found], [bias for _, bias in found if bias is not None]
     neuron = net.get_submodule(cell.module)
     inputs = tuple(wire.name for wire in cell.wires)
-    connections = [found[name] for name in inputs]
     if hasattr(neuron, "integer_node"):
         return [*connections, cast("QuantPopulation", neuron).integer_node(inputs)]
     assert isinstance(neuron, Neuron)

@@ -45,6 +45,20 @@ def lowered(net: nn.Module, wire: Wire, in_shape: Shape, start: int = 0) -> tupl
     return without_pools(node, pools, in_shape), bias
 
 
+def shapes_of(net: nn.Module, topology: Topology, in_shape: Shape) -> dict[str, Shape]:
+    """Shapes of one step of the input, `in_shape`, and of the populations: each that of what its first wire brings."""
+    shapes = {INPUT: in_shape}
+    for cell in topology.cells:
+        wire = cell.wires[0]
+        module = net.get_submodule(wire.module)
+        if hasattr(module, "chip_weight"):
+            shapes[cell.name] = cast("QuantConnection", module).out_shape
+        else:
+            node, _, pools = unpooled(net, wire, shapes[wire.source])
+            shapes[cell.name] = node.out_shape(shapes_through(pools, shapes[wire.source])[-1])
+    return shapes
+
+
 def starts(net: nn.Module, cell: Cell, shapes: dict[str, Shape]) -> dict[str, int]:
     """By wire, where its part of what its module reads begins: 0 but for parts of a concatenation.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -15,6 +15,7 @@ from torch.fx.proxy import TraceError
 
 from seamount.errors import LoweringError, UnsupportedNodeError
 from seamount.nn.connection import NORMS, POOLS, SYNAPSES, Delayed, Flatten, Parts
+from seamount.nn.feedback import Feedback
 from seamount.nn.neuron import Neuron, Recurrent
 
 IDENTITIES = (nn.Identity, nn.Dropout)
@@ -75,7 +76,7 @@ class Topology:
     output: str
 
 
-LEAVES = (Neuron, Recurrent, Delayed, Flatten, Parts, *SYNAPSES, *POOLS, *NORMS)
+LEAVES = (Neuron, Recurrent, Feedback, Delayed, Flatten, Parts, *SYNAPSES, *POOLS, *NORMS)
 ALLOWED = (
     "nn.Linear, convolutions, pools, norms and neurons of sm.nn, sm.nn.Delayed, sm.nn.Flatten, additions of synaptic "
     "inputs, torch.cat of spikes, nn.Dropout, nn.Identity"
@@ -103,19 +104,13 @@ def trace(net: nn.Module) -> Topology:
         UnsupportedNodeError: a module or function that has no counterpart, by name.
         LoweringError: a structure that is not populations and connections, by name.
     """
-    try:
-        traced = _Tracer().trace(net)
-    except (TraceError, TypeError, RuntimeError) as error:
-        raise LoweringError(
-            f"{type(net).__name__}: torch.fx cannot trace it: {str(error).splitlines()[0]} "
-            "Hint: the forward must not depend on the values of its input."
-        ) from error
     reader = _Reader(net)
-    for node in traced.nodes:
-        reader.read(node)
-    if reader.output is None:
+    out = _spikes("output", reader.read("", net, Spikes(INPUT)), "returns")
+    if out.pools:
+        raise LoweringError(f"{out.pools[-1]}: ends the network. Hint: end it with a neuron.")
+    if out.source == INPUT:
         raise LoweringError(f"{type(net).__name__}: returns no population. Hint: end the network with a neuron.")
-    return Topology(reader.cells, reader.output)
+    return Topology(reader.cells, out.source)
 
 
 class _Reader:
@@ -124,101 +119,103 @@ class _Reader:
     def __init__(self, net: nn.Module) -> None:
         self.net = net
         self.cells: list[Cell] = []
-        self.meaning: dict[fx.Node, Meaning] = {}
-        self.output: str | None = None
         self.called: set[str] = set()
 
-    def read(self, node: fx.Node) -> None:
-        if node.op == "placeholder":
-            if Spikes(INPUT) in self.meaning.values():
-                raise LoweringError(f"{node.name}: the network has a second input (allowed 1).")
-            self.meaning[node] = Spikes(INPUT)
-        elif node.op == "output":
-            out = self._spikes(node, node.args[0])
-            if out.pools:
-                raise LoweringError(f"{out.pools[-1]}: ends the network. Hint: end it with a neuron.")
-            self.output = None if out.source == INPUT else out.source
-        elif node.op == "call_module":
-            self.meaning[node] = self._module(node, str(node.target))
-        elif node.op == "call_function" and node.target in (operator.add, torch.add):
-            self.meaning[node] = [w for arg in node.args for w in self._input(node, arg)]
-        elif node.op == "call_function" and node.target in (torch.cat, torch.concat):
-            self.meaning[node] = self._joined(node)
-        elif node.op == "get_attr":
-            raise UnsupportedNodeError(f"{node.target}: a tensor used outside a module cannot be lowered.")
-        else:
-            what = getattr(node.target, "__name__", node.target)
-            raise UnsupportedNodeError(f"{node.name}: {what} cannot be lowered (allowed: {ALLOWED}).")
+    def read(self, prefix: str, module: nn.Module, given: Meaning) -> Meaning | None:
+        """What a module, whose children's names begin with the prefix, returns for what it is given."""
+        try:
+            traced = _Tracer().trace(module)
+        except (TraceError, TypeError, RuntimeError) as error:
+            raise LoweringError(
+                f"{prefix.rstrip('.') or type(module).__name__}: torch.fx cannot trace it: "
+                f"{str(error).splitlines()[0]} Hint: the forward must not depend on the values of its input."
+            ) from error
+        meaning: dict[Any, Meaning | None] = {}
+        for node in traced.nodes:
+            who = f"{prefix}{node.name}"
+            if node.op == "placeholder":
+                if meaning:
+                    raise LoweringError(f"{who}: is a second input (allowed 1).")
+                meaning[node] = given
+            elif node.op == "output":
+                return meaning.get(node.args[0])
+            elif node.op == "call_module":
+                meaning[node] = self.call(f"{prefix}{node.target}", meaning.get(node.args[0]))
+            elif node.op == "call_function" and node.target in (operator.add, torch.add):
+                meaning[node] = [w for arg in node.args for w in _input(who, meaning.get(arg))]
+            elif node.op == "call_function" and node.target in (torch.cat, torch.concat):
+                meaning[node] = _joined(who, node, meaning)
+            elif node.op == "get_attr":
+                raise UnsupportedNodeError(f"{prefix}{node.target}: a tensor used outside a module cannot be lowered.")
+            else:
+                what = getattr(node.target, "__name__", node.target)
+                raise UnsupportedNodeError(f"{who}: {what} cannot be lowered (allowed: {ALLOWED}).")
+        return None
 
-    def _module(self, node: fx.Node, name: str) -> Meaning:
+    def call(self, name: str, given: Meaning | None) -> Meaning | None:
+        """What the module of that name returns for what it is given."""
         module = self.net.get_submodule(name)
         if isinstance(module, IDENTITIES):
-            return self.meaning[node.args[0]]  # type: ignore[index]
+            return given
         if name in self.called:
             raise UnsupportedNodeError(f"{name}: is called twice; give each call a module of its own.")
         self.called.add(name)
         if isinstance(module, nn.Flatten):
-            return self._flatten(node, name, module)
-        joined = self.meaning.get(node.args[0])  # type: ignore[arg-type]
-        if isinstance(joined, Joined) and isinstance(module, (*SYNAPSES, Parts)):
+            return _flattened(name, module, given)
+        if isinstance(given, Joined) and isinstance(module, (*SYNAPSES, Parts)):
             part = isinstance(module, Parts)
             return [
                 Wire(f"{name}.{i}", s.source, before=s.pools, part=None if part else i)
-                for i, s in enumerate(joined.parts)
+                for i, s in enumerate(given.parts)
             ]
         if isinstance(module, SYNAPSES):
-            spikes = self._spikes(node, node.args[0])
+            spikes = _spikes(name, given)
             return [Wire(name, spikes.source, before=spikes.pools)]
         if isinstance(module, Delayed):
             if not isinstance(module.connection, SYNAPSES):
                 raise UnsupportedNodeError(f"{name}: Delayed takes an nn.Linear or a convolution of sm.nn.")
-            spikes = self._spikes(node, node.args[0])
+            spikes = _spikes(name, given)
             return [Wire(f"{name}.connection", spikes.source, module.steps, spikes.pools)]
         if isinstance(module, POOLS):
-            return self._pool(node, name)
+            return _pooled(name, given)
         if isinstance(module, NORMS):
-            wires = self._input(node, node.args[0])
+            wires = _input(name, given)
             if len({w.module for w in wires}) != 1:
                 raise UnsupportedNodeError(f"{name}: folds into one connection, but reads a sum of {len(wires)}.")
             return [replace(w, after=(*w.after, name)) for w in wires]
         if isinstance(module, Neuron):
-            return self._cell(Cell(name, name, self._input(node, node.args[0])))
+            return self._cell(Cell(name, name, _input(name, given)))
         if isinstance(module, Recurrent):
             if not isinstance(module.neuron, Neuron) or not isinstance(module.connection, SYNAPSES):
                 raise UnsupportedNodeError(
                     f"{name}: Recurrent takes a neuron of sm.nn and an nn.Linear or a convolution."
                 )
             loop = Wire(f"{name}.connection", name, delay=1)
-            return self._cell(Cell(name, f"{name}.neuron", [*self._input(node, node.args[0]), loop]))
+            return self._cell(Cell(name, f"{name}.neuron", [*_input(name, given), loop]))
+        if isinstance(module, Feedback):
+            return self._feedback(name, module, _input(name, given))
+        if not isinstance(module, LEAVES) and [*module.children()]:
+            return self.read(f"{name}.", module, given)  # type: ignore[arg-type]
         raise UnsupportedNodeError(f"{name}: {type(module).__name__} cannot be lowered (allowed: {ALLOWED}).")
 
-    def _joined(self, node: fx.Node) -> Joined:
-        """Spikes of several populations; the dimension of channels is the one after time and batch."""
-        dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
-        if dim != 2:
-            raise UnsupportedNodeError(f"{node.name}: concatenates along dimension {dim} (allowed 2, the channels).")
-        parts = node.args[0] if node.args else node.kwargs["tensors"]
-        return Joined(tuple(self._spikes(node, part) for part in parts))  # type: ignore[union-attr]
-
-    def _flatten(self, node: fx.Node, name: str, module: nn.Flatten) -> Spikes | Joined:
-        if (module.start_dim, module.end_dim) != (2, -1):
-            raise UnsupportedNodeError(
-                f"{name}: flattens dimensions {module.start_dim}..{module.end_dim} (allowed 2..-1, all but time and "
-                "batch). Hint: sm.nn.Flatten()."
-            )
-        joined = self.meaning.get(node.args[0])  # type: ignore[arg-type]
-        return joined if isinstance(joined, Joined) else self._spikes(node, node.args[0])
-
-    def _pool(self, node: fx.Node, name: str) -> Meaning:
-        """Part of the connection before it, or of the one that will read it."""
-        meaning = self.meaning.get(node.args[0])  # type: ignore[arg-type]
-        if isinstance(meaning, Joined):
-            return Joined(tuple(Spikes(s.source, (*s.pools, name)) for s in meaning.parts))
-        if isinstance(meaning, Spikes):
-            return Spikes(meaning.source, (*meaning.pools, name))
-        return [replace(w, after=(*w.after, name)) for w in self._input(node, node.args[0])]
+    def _feedback(self, name: str, module: Feedback, wires: list[Wire]) -> Spikes:
+        """Its populations, of which the first also sums what the connection brings from the last."""
+        before = len(self.cells)
+        last = _spikes(f"{name}.body", self.call(f"{name}.body", wires), "returns")
+        if len(self.cells) == before or self.cells[before].wires[: len(wires)] != wires:
+            raise UnsupportedNodeError(f"{name}: its body does not begin with a neuron.")
+        back = _input(f"{name}.connection", self.call(f"{name}.connection", last))
+        first = self.cells[before]
+        first.wires += [replace(w, delay=w.delay + module.delay) for w in back]
+        self._check(first)
+        return last
 
     def _cell(self, cell: Cell) -> Spikes:
+        self._check(cell)
+        self.cells.append(cell)
+        return Spikes(cell.name)
+
+    def _check(self, cell: Cell) -> None:
         neuron = cast(Neuron, self.net.get_submodule(cell.module))
         biased = [w.name for w in cell.wires if self._is_biased(w)]
         if biased and bool((torch.as_tensor(neuron.fields().get("alpha", 0)) > 0).any()):
@@ -227,36 +224,59 @@ class _Reader:
                 "Hint: use nn.Linear(bias=False) and give the neuron bias=torch.zeros(N)."
             )
         for wire in cell.wires:
-            if any(wire.name == other.name for earlier in self.cells for other in earlier.wires):
+            if any(wire.name == other.name for earlier in self.cells if earlier is not cell for other in earlier.wires):
                 raise UnsupportedNodeError(
                     f"{wire.name}: what it delivers goes to several populations, the last being {cell.name} (allowed: "
                     "one). Hint: a connection for each."
                 )
-        self.cells.append(cell)
-        return Spikes(cell.name)
 
     def _is_biased(self, wire: Wire) -> bool:
         if any(isinstance(self.net.get_submodule(name), NORMS) for name in wire.after):
             return True
         return getattr(self.net.get_submodule(wire.module), "bias", None) is not None
 
-    def _spikes(self, node: fx.Node, arg) -> Spikes:
-        meaning = self.meaning.get(arg)
-        if not isinstance(meaning, Spikes):
-            what = "reads" if node.op != "output" else "returns"
-            raise LoweringError(
-                f"{node.target}: {what} synaptic input, not the spikes of one population. "
-                "Hint: put a neuron between two connections, and one at the end."
-            )
-        return meaning
 
-    def _input(self, node: fx.Node, arg) -> list[Wire]:
-        meaning = self.meaning.get(arg)
-        if isinstance(meaning, Spikes) and meaning.pools:
-            return [Wire(meaning.pools[-1], meaning.source, before=meaning.pools[:-1])]
-        if not isinstance(meaning, list):
-            raise LoweringError(
-                f"{node.target}: reads spikes, not the output of a connection. "
-                "Hint: put an nn.Linear before each population."
-            )
-        return meaning
+def _joined(who: str, node: fx.Node, meaning: dict[Any, Meaning | None]) -> Joined:
+    """Spikes of several populations; the dimension of channels is the one after time and batch."""
+    dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+    if dim != 2:
+        raise UnsupportedNodeError(f"{who}: concatenates along dimension {dim} (allowed 2, the channels).")
+    parts = node.args[0] if node.args else node.kwargs["tensors"]
+    return Joined(tuple(_spikes(who, meaning.get(part)) for part in parts))  # type: ignore[union-attr]
+
+
+def _flattened(name: str, module: nn.Flatten, given: Meaning | None) -> Spikes | Joined:
+    if (module.start_dim, module.end_dim) != (2, -1):
+        raise UnsupportedNodeError(
+            f"{name}: flattens dimensions {module.start_dim}..{module.end_dim} (allowed 2..-1, all but time and "
+            "batch). Hint: sm.nn.Flatten()."
+        )
+    return given if isinstance(given, Joined) else _spikes(name, given)
+
+
+def _pooled(name: str, given: Meaning | None) -> Meaning:
+    """Part of the connection before it, or of the one that will read it."""
+    if isinstance(given, Joined):
+        return Joined(tuple(Spikes(s.source, (*s.pools, name)) for s in given.parts))
+    if isinstance(given, Spikes):
+        return Spikes(given.source, (*given.pools, name))
+    return [replace(w, after=(*w.after, name)) for w in _input(name, given)]
+
+
+def _spikes(who: str, meaning: Meaning | None, does: str = "reads") -> Spikes:
+    if not isinstance(meaning, Spikes):
+        raise LoweringError(
+            f"{who}: {does} synaptic input, not the spikes of one population. "
+            "Hint: put a neuron between two connections, and one at the end."
+        )
+    return meaning
+
+
+def _input(who: str, meaning: Meaning | None) -> list[Wire]:
+    if isinstance(meaning, Spikes) and meaning.pools:
+        return [Wire(meaning.pools[-1], meaning.source, before=meaning.pools[:-1])]
+    if not isinstance(meaning, list):
+        raise LoweringError(
+            f"{who}: reads spikes, not the output of a connection. Hint: put an nn.Linear before each population."
+        )
+    return meaning

@@ -7,6 +7,7 @@ that a sequence is equal to the loop of its steps.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -188,7 +189,7 @@ class Delayed(nn.Module):
         tensor([0., 0., 1., 2.])
     """
 
-    carrying = False
+    carrying: Callable[[Tensor], Tensor] | None = None
     carried: Tensor | None = None
 
     def __init__(self, connection: nn.Module, steps: int) -> None:
@@ -202,7 +203,7 @@ class Delayed(nn.Module):
         under_way = x.new_zeros(self.steps, *x.shape[1:]) if self.carried is None else self.carried
         line = torch.cat([under_way, x])
         if self.carrying:
-            self.carried = line[len(x) :].detach()
+            self.carried = self.carrying(line[len(x) :])
         return self.connection(line[: len(x)])
 
     def extra_repr(self) -> str:

@@ -18,7 +18,7 @@ from seamount.nn.one_to_one import OneToOne
 from seamount.quantization.calibration import calibrate, spikes_of
 from seamount.quantization.connection import QuantConnection, quantized
 from seamount.quantization.population import QuantPopulation
-from seamount.synapses import inputs_of, pool_of, shapes_through, starts, unpooled
+from seamount.synapses import inputs_of, pool_of, shapes_of, shapes_through, starts, unpooled
 from seamount.topology import INPUT, Cell, trace
 
 BITS = range(2, 9)
@@ -64,16 +64,16 @@ def quantize(
         raise QuantizationError(f"weight_bits = {weight_bits} (allowed {BITS.start}..{BITS.stop - 1}).")
     limits = targets.find(target).limits
     qnet = copy.deepcopy(net)
-    cells = trace(qnet).cells
+    topology = trace(qnet)
     if any(isinstance(m, (QuantPopulation, QuantConnection)) for m in qnet.modules()):
         raise QuantizationError(
             f"{type(net).__name__}: is quantized already. Hint: give the float network, or calibrate."
         )
     raise_all(QuantizationError, _not_finite(qnet))
     spikes = spikes_of(calibration)
-    shapes, bounds = {INPUT: tuple(spikes.shape[2:])}, {INPUT: input_bound}
-    bounds |= {cell.name: cast(Neuron, net.get_submodule(cell.module)).node_type.bound for cell in cells}
-    for cell in cells:
+    shapes, bounds = shapes_of(net, topology, tuple(spikes.shape[2:])), {INPUT: input_bound}
+    bounds |= {cell.name: cast(Neuron, net.get_submodule(cell.module)).node_type.bound for cell in topology.cells}
+    for cell in topology.cells:
         _replace(net, qnet, cell, shapes, weight_bits, per_channel, limits, bounds)
     calibrate(qnet, spikes)
     return qnet
@@ -83,14 +83,14 @@ def _replace(
     net: nn.Module, qnet: nn.Module, cell: Cell, shapes: dict[str, tuple[int, ...]], bits: int, per_channel: bool,
     limits: Limits, bounds: dict[str, int],
 ) -> None:  # fmt: skip
-    """Put quantized modules into `qnet` where `net` has those of a cell; the population's shape joins `shapes`."""
+    """Put quantized modules into `qnet` where `net` has those of a cell."""
     connections: dict[str, QuantConnection] = {}
     begin = starts(net, cell, shapes)
     for name in dict.fromkeys(wire.module for wire in cell.wires if wire.part is not None):
         sizes = [inputs_of(net, wire, shapes[wire.source]) for wire in cell.wires if wire.module == name]
         spatial = cast(Any, net.get_submodule(name)).weight.ndim - 2
         _put(qnet, name, Parts(sizes, -1 - spatial))
-    for wire in sorted(cell.wires, key=lambda w: w.source == cell.name):  # its own spikes have the shape of the others
+    for wire in cell.wires:
         in_shape = shapes[wire.source]
         node, bias, pools = unpooled(net, wire, in_shape, begin[wire.name])
         for pool in (pool for pool in pools if pool.overlaps):
@@ -105,7 +105,6 @@ def _replace(
             in_shape=in_shape, out_shape=node.out_shape(shapes_through(pools, in_shape)[-1]),
             sharing=next(iter(connections.values()), None),
         )  # fmt: skip
-        shapes.setdefault(cell.name, module.out_shape)
         module.weight.requires_grad_(not isinstance(net.get_submodule(wire.module), SumPool2d))
         if isinstance(source := net.get_submodule(wire.module), OneToOne):
             module.pattern = source.pattern
