@@ -11,7 +11,7 @@ from torch import nn
 
 import seamount as sm
 from seamount.errors import DataError, SeamountError, TrainingError
-from seamount_models import coding, datasets, files, losses, networks, recipes, training
+from seamount_models import coding, datasets, losses, networks, recipes, training
 from seamount_models.networks import convolutional, dense, initial, recurrence
 
 
@@ -207,10 +207,13 @@ def test_evaluate_refuses_an_empty_split(digits):
 @pytest.mark.parametrize("name", recipes.names())
 def test_recipes_fit_their_data(name):
     recipe = recipes.load(name)
-    if name == "mnist" and not (files.data_folder() / "mnist_70k.npz").is_file():
-        pytest.skip("mnist_70k.npz is not in the data folder (SEAMOUNT_DATA)")
-    net, data = recipes.build(recipe)
-    assert net(data.test.spikes(range(2)).float()).shape == (recipe.data["steps"], 2, data.classes)
+    try:
+        net, data = recipes.build(recipe)
+    except DataError as error:
+        if "no such file" not in str(error):
+            raise
+        pytest.skip(f"its data is not there: {error}")
+    assert net(data.test.spikes(range(2)).float()).shape == (data.test.steps, 2, data.classes)
     assert recipe.fine_tuning["lr"] < recipe.training["lr"]
 
 

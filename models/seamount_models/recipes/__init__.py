@@ -44,7 +44,7 @@ POPULATIONS = ("neuron", "readout")
 """Sections that describe a population."""
 OWN_KEYS = {"model", "slope"}
 """Their keys that are not arguments of the class."""
-GIVEN = {"net", "data", "neuron", "readout", "progress", "shape"}
+GIVEN = {"net", "data", "neuron", "readout", "progress", "shape", "input_bound"}
 """Arguments that come from elsewhere than the section."""
 
 
@@ -117,6 +117,8 @@ def build(recipe: Recipe) -> tuple[nn.Sequential, Dataset]:
     if (*sizes[: len(data.shape)],) != data.shape or sizes[-1] != data.classes:
         raise DataError(f"{recipe.name}: sizes = {sizes}, but {data.name} is {data.shape} -> {data.classes}.")
     kind = networks.KINDS[recipe.network.get("kind", "mlp")]
+    if "input_bound" in _parameters(kind):
+        options["input_bound"] = data.input.bound
     return kind(neuron=_population(recipe.neuron), readout=readout, **options), data
 
 

@@ -52,13 +52,17 @@ def train(
     if weight_bits is not None:
         with working("calibrating"):
             net = sm.quantize(
-                net, weight_bits=weight_bits, per_channel=per_channel, target=target, calibration=data.train
-            )
+                net, weight_bits=weight_bits, per_channel=per_channel, target=target, calibration=data.train,
+                input_bound=data.input.bound,
+            )  # fmt: skip
         rows.append(_accuracy(f"{weight_bits} bits", training.evaluate(net, data.test)))
         if plan.fine_tuning:
             recipes.fine_tune(plan, net, data, log=log and log / "fine_tuning")
             rows.append(_accuracy(f"{weight_bits} bits, trained on", training.evaluate(net, data.test)))
-    sm.save(sm.lower(net, name=plan.name), out)
+    graph = sm.lower(
+        net, name=plan.name, input_kind=data.input.kind, input_bound=data.input.bound, input_shape=data.shape
+    )
+    sm.save(graph, out)
     if as_json:
         print_json({"recipe": plan.name, "stages": rows, "out": out})
         return
