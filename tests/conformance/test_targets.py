@@ -40,6 +40,8 @@ NETWORKS = {
     "ternary": {"depth": 3, "neuron": "ternary", "recurrent": 2, "per_neuron": True, "reset": "subtract"},
     "ternary, shifted right": {"depth": 3, "neuron": "ternary", "skip": True, "weight_exp": (-6, -1)},
     "ternary, feedback": {"depth": 3, "neuron": "ternary", "feedback": 3, "recurrent": 1, "weight_exp": (-4, 2)},
+    "resonators": {"depth": 3, "neuron": "resonate", "per_neuron": True, "readout": True},
+    "resonators, recurrent": {"depth": 2, "neuron": "resonate", "recurrent": 2, "skip": True},
     "convolutions": {"depth": 3, "conv": 2},
     "convolutions, every channel or neuron its own": {"depth": 3, "conv": 3, "per_neuron": True, "reset": "subtract"},
     "convolutions, recurrent, slow": {"depth": 3, "conv": 2, "recurrent": 2, "per_neuron": True, "readout": True},
@@ -87,7 +89,7 @@ def test_integer_networks_give_the_same_bits(name, case):
 
 
 @pytest.mark.parametrize("case", ["deep, one neuron like the other", "everything", "no reset", "signed input",
-                                  "refractory", "adaptive, subtract", "ternary",
+                                  "refractory", "adaptive, subtract", "ternary", "resonators, recurrent",
                                   "convolutions, recurrent, slow"])  # fmt: skip
 def test_float_networks_agree_within_rounding(name, case):
     if "float" not in targets.find(name).stages:

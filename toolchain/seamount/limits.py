@@ -38,6 +38,11 @@ class Limits:
     neurons: int | None = None
 
     @property
+    def rotation(self) -> tuple[int, int]:
+        """Allowed parts of a resonator's retention, which is complex."""
+        return -self.decay[1], self.decay[1]
+
+    @property
     def bias(self) -> int:
         """Largest magnitude of a bias, in units of v."""
         return self.bias_mant[1] << self.bias_exp[1]
@@ -83,11 +88,11 @@ def usage(graph: Graph, limits: Limits) -> list[Use]:
         for field, allowed in (
             ("vth", limits.vth), ("du", limits.decay), ("dv", limits.decay), ("dw", limits.decay), ("jump", (0, V_MAX)),
             ("bias_mant", limits.bias_mant), ("bias_exp", limits.bias_exp), ("reset_by", (0, V_MAX)),
+            ("re", limits.rotation), ("im", limits.rotation),
         ):  # fmt: skip
             if hasattr(node, field):
                 found.append(_use(node, field, allowed))
-        if hasattr(node, "du"):
-            found.append(_current(graph, node))
+        found.append(_current(graph, node))
     if limits.neurons is not None:
         total = sum(node.size for node in graph.populations)
         found.append(Use(graph.name, "neurons", total, total, (0, limits.neurons)))
@@ -114,12 +119,13 @@ def largest_sum(graph: Graph, node: Connection) -> int:
 
 
 def _current(graph: Graph, node: Population) -> Use:
-    """u is wrapped once: what could leave 24 bits after that does not fit."""
+    """u is wrapped once: what could leave 24 bits after that does not fit. What no `du` decays is input alone."""
     total = 0
     for connection in graph.incoming(node):
         assert isinstance(connection, IntConnection)
         total += (largest_sum(graph, connection) << 16 << connection.weight_exp + 16 >> 32) + 1
-    retained = U_LIMIT * int(np.max(retention_u(node.du))) // UNITY  # type: ignore[attr-defined]
+    du = getattr(node, "du", UNITY - 1)
+    retained = U_LIMIT * int(np.max(retention_u(du))) // UNITY
     bound = retained + (total << ACT_SHIFT)
     return Use(node.name, "bound on |u|", bound, bound, (0, U_BOUND), " Hint: lower weight_exp, as u is wrapped once.")
 

@@ -33,12 +33,12 @@ from seamount.ir import (
     Population,
 )
 from seamount.limits import Limits
-from seamount.neurons import IntALIF, IntCubaLIF, IntLI, IntRefractoryLIF, IntTernaryLIF
+from seamount.neurons import IntALIF, IntCubaLIF, IntLI, IntRefractoryLIF, IntResonateAndFire, IntTernaryLIF
 from seamount.neurons.leaky import retention_u, retention_v
 
 MARGIN = {"zero": (0.1, 0.4), "subtract": (0.2, 0.6), "none": (0.6, 1.0), "refractory": (-0.2, 0.1)}
 """By reset, or for any where v is held after it, the range from which `(threshold - mean of v) / sigma` is drawn."""
-NEURONS = ("cuba", "lif", "refractory", "alif", "ternary")
+NEURONS = ("cuba", "lif", "refractory", "alif", "ternary", "resonate")
 """Models that `random_graph` draws."""
 RATE = 0.25
 """Rate of `random_spikes`, and the rate that thresholds assume of every source."""
@@ -206,6 +206,8 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
     if per_neuron and len(shape) > 1 and rng.random() < 0.5:  # by channel
         draw = (shape[0], 1, 1)
         sigma_a = sigma_a.mean(axis=(1, 2), keepdims=True)
+    if neuron == "resonate" and not li:
+        return _resonator(rng, name, inputs, shape, sigma_a if per_neuron else sigma_a.mean(), draw)
     du = np.asarray(limits.decay[1]) if neuron == "lif" else rng.integers(400, UNITY, draw)
     dv = rng.integers(200, 2500, draw)
     alpha, beta = retention_u(du) / UNITY, retention_v(dv) / UNITY
@@ -238,3 +240,16 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
     if neuron == "refractory":
         return IntRefractoryLIF(**common, refractory=int(rng.integers(1, 4)))
     return IntTernaryLIF(**common) if neuron == "ternary" else IntCubaLIF(**common)
+
+
+def _resonator(rng, name, inputs, shape, sigma_a, draw) -> Population:
+    """u has the variance `s^2 / (2 (1 - beta^2))`; it fires once a period where the magnitude is above vth."""
+    beta, period = rng.uniform(0.7, 0.95, draw), rng.uniform(3, 9, draw)
+    sigma = sigma_a / np.sqrt(2 * (1 - beta**2))
+    mantissas = np.round(rng.choice([0, 1]) * rng.uniform(-0.05, 0.1, draw) * sigma_a / 16)
+    unity = UNITY * beta * np.exp(2j * np.pi / period)
+    vth = np.round(rng.uniform(0.2, 0.8, draw) * sigma / (1 << ACT_SHIFT))
+    return IntResonateAndFire(
+        name=name, inputs=inputs, shape=shape, re=np.round(unity.real), im=np.round(unity.imag),
+        vth=np.clip(vth, 1, Limits().vth[1]), bias_mant=np.clip(mantissas, *Limits().bias_mant), bias_exp=4,
+    )  # fmt: skip

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seamount.ir import Connection, Graph, IntConnection, Population
-from seamount.neurons import LI, LIF, CubaLIF, IntCubaLIF, IntLI
+from seamount.neurons import LI, LIF, CubaLIF, IntCubaLIF, IntLI, IntResonateAndFire, ResonateAndFire
 from seamount.passes.schedule import Schedule
 from seamount.program import Result
 from seamount_targets.lava.memory import shared_zeros
 from seamount_targets.reference import collect
 
 if TYPE_CHECKING:
+    from lava.magma.core.process.ports.ports import InPort
     from lava.magma.core.process.process import AbstractProcess
 
 WEIGHT_BITS = 8
@@ -72,21 +73,34 @@ class Network:
         for node in self.graph.connections:
             process = self.processes[node.name]
             self.sender(node).s_out.connect(process.s_in)  # type: ignore[attr-defined]
-            process.a_out.connect(self.processes[self.graph.target(node).name].a_in)  # type: ignore[attr-defined]
+            process.a_out.connect(self.receiver(node))  # type: ignore[attr-defined]
+
+    def receiver(self, node: Connection) -> InPort:
+        """The port of the population that a connection feeds; a resonator's input goes to its real part."""
+        process: Any = self.processes[self.graph.target(node).name]
+        return process.a_real_in if hasattr(process, "a_real_in") else process.a_in
 
     def sender(self, node: Connection) -> AbstractProcess:
         """The process whose spikes a connection receives."""
         return self.processes[self.graph.source(node).name]
 
     def population(self, node: Population) -> AbstractProcess:
-        """The process of a population: Lava's LIFReset where it does, else one of ours; any step runs as such."""
+        """The process of a population: one on Lava's own models where they do, else one that runs the node's step."""
         from lava.proc.lif.process import LIFReset
 
         from seamount_targets.lava.processes.neurons import LIFSubtract, LIReset
+        from seamount_targets.lava.processes.resonators import RFReset
         from seamount_targets.lava.processes.steps import Steps
 
+        own: dict[str, Any] = {
+            "name": node.name, "interval": self.interval, "start": self.plan.offsets[node.name]
+        }  # fmt: skip
+        if isinstance(node, (ResonateAndFire, IntResonateAndFire)) and not node.bias.any():
+            re, im, _, vth = node.constants()
+            least = vth + 1 if self.graph.stage == "integer" else np.nextafter(vth, np.inf)  # Lava compares by >=
+            return RFReset(shape=node.shape, re=re, im=im, vth=least, **own)
         if type(node) not in (LI, IntLI, LIF, CubaLIF, IntCubaLIF):  # a subclass steps otherwise
-            return Steps(node=node, interval=self.interval, start=self.plan.offsets[node.name], name=node.name)
+            return Steps(node=node, **own)
         arguments = self.population_arguments(node)
         if isinstance(node, (LI, IntLI)):
             return LIReset(**arguments)

@@ -5,6 +5,7 @@ from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF
 from seamount.neurons.li import LI, IntLI
 from seamount.neurons.lif import LIF
 from seamount.neurons.refractory import IntRefractoryLIF, RefractoryLIF
+from seamount.neurons.resonate import IntResonateAndFire, ResonateAndFire
 from seamount.neurons.ternary import IntTernaryLIF, TernaryLIF
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "IntCubaLIF",
     "IntLI",
     "IntRefractoryLIF",
+    "IntResonateAndFire",
     "IntTernaryLIF",
     "RefractoryLIF",
+    "ResonateAndFire",
     "TernaryLIF",
 ]

@@ -13,12 +13,12 @@ from seamount.nn.connection import (
     WSConv2d,
     WSLinear,
 )
-from seamount.nn.feedback import Feedback
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
 from seamount.nn.linear import Linear
 from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
 from seamount.nn.one_to_one import OneToOne
 from seamount.nn.refractory import RefractoryLIF
+from seamount.nn.resonate import ResonateAndFire
 from seamount.nn.snntorch import from_snntorch
 from seamount.nn.surrogate import (
     ArcTan,
@@ -51,7 +51,6 @@ __all__ = [
     "Delayed",
     "Exponential",
     "FastSigmoid",
-    "Feedback",
     "Flatten",
     "Gaussian",
     "Linear",
@@ -61,6 +60,7 @@ __all__ = [
     "Rectangular",
     "Recurrent",
     "RefractoryLIF",
+    "ResonateAndFire",
     "Sigmoid",
     "State",
     "StraightThrough",

@@ -111,7 +111,7 @@ def backward_code(spec: Spec) -> trace.Code:
         return sum((part[id(leaf)] for part in parts if id(leaf) in part), trace.number(0))
 
     results = [total(name) for name in ("a", *spec.old, *(f"c{k}" for k in spec.wanted))]
-    given = {id(spike): f"e{i}" for i, spike in enumerate(tape.spikes)}
+    given = {id(spike): f"e{i}" for i, spike in enumerate(tape.sent)}
     arguments = ["g", *(f"h{k}" for k in range(spec.states)), "a", *spec.old, "e0", "e1", *spec.free]
     return trace.write("step", arguments, results, given)
 

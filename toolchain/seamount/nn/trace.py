@@ -4,8 +4,9 @@ A step uses nothing but `+ - * / ** abs < <= >`, so calling it once with symbols
 Reverse accumulation over that graph (Griewank and Walther 2008, chapter 3) gives the derivatives as further operations,
 and both are written out as a function of scalars that numba compiles and torch tensors run through unchanged.
 
-A spike is the comparison that makes up the step's output (`v > vth`, or `(v > vth) - (v < -vth)` for signed spikes).
-Its derivative is the surrogate's at the difference of its sides; every other comparison has the derivative 0.
+A spike is a comparison that makes up the step's output (`v > vth`; both of `(v > vth) - (v < -vth)` for signed spikes;
+all of a product of them; that which lets a value through, `v (v > vth)`). Its derivative is the surrogate's at the
+difference of its sides; every other comparison has the derivative 0.
 """
 
 from __future__ import annotations
@@ -105,12 +106,14 @@ class Tape:
         states: the new state.
         inputs: the leaves by name: `"a"`, `"y0"...` (old state), `"c0"...` (constants that are not plain numbers).
         spikes: the comparisons that make up `out`.
+        sent: those of them that the sign of `out` gives away: up, and down.
     """
 
     out: Value
     states: tuple[Value, ...]
     inputs: dict[str, Value]
     spikes: list[Value] = field(default_factory=list)
+    sent: list[Value] = field(default_factory=list)
 
 
 def record(step: Callable[..., tuple], states: int, constants: Sequence[float | None]) -> Tape:
@@ -128,16 +131,26 @@ def record(step: Callable[..., tuple], states: int, constants: Sequence[float | 
     arguments += [inputs[f"c{k}"] if value is None else number(value) for k, value in enumerate(constants)]
     out, *new = step(*arguments)
     new = [x if isinstance(x, Value) else number(x) for x in new]
-    return Tape(out, tuple(new), inputs, _spikes(out))
+    spikes = _spikes(out)
+    signed = out.op == "-" and list(out.args) == spikes
+    return Tape(out, tuple(new), inputs, spikes, spikes if signed or [out] == spikes else [])
 
 
 def _spikes(out: Value) -> list[Value]:
-    """The comparisons of which an output is made: `s`, or `s+ - s-`."""
+    """The comparisons of which an output is made, or the factor of it that is made of comparisons."""
     if out.op in COMPARISONS:
         return [out]
-    if out.op == "-" and all(side.op in COMPARISONS for side in out.args):
-        return list(out.args)
-    return []
+    sides = [side for side in out.args if _is_logic(side)] if out.op in ("+", "-", "*") else []
+    if out.op != "*" and len(sides) < len(out.args):
+        return []
+    return [spike for side in sides for spike in _spikes(side)]
+
+
+def _is_logic(value: Value) -> bool:
+    """Whether nothing but comparisons and numbers is summed and multiplied."""
+    if value.op in ("+", "-", "*"):
+        return all(_is_logic(side) for side in value.args)
+    return value.op in ("number", *COMPARISONS)
 
 
 def ordered(values: Iterable[Value], given: Container[int] = ()) -> list[Value]:

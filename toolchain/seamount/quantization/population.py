@@ -27,7 +27,8 @@ class QuantPopulation(Neuron):
         name: for errors.
 
     Attributes:
-        observed: where not None, the largest `|a|` seen so far; calibration turns it on.
+        observed: where not None, the largest `|a|` (or v, where it sums a over steps, in the units of a) seen so far;
+            calibration turns it on.
     """
 
     connections: tuple[QuantConnection, ...]
@@ -107,10 +108,12 @@ class QuantPopulation(Neuron):
     def _run(self, a: Tensor, state: State, keep_v: bool, loop: Loop | None) -> tuple[Tensor, Tensor, State]:
         self._step, chip, constants = self._integers() if self.held is None else self.held
         constants = [c.to(a.dtype) if isinstance(c, Tensor) else c for c in constants]
-        out, v, state = self._apply_step(a, state, keep_v, loop, constants, chip)
+        out, v, state = self._apply_step(a, state, keep_v or self.observed is not None, loop, constants, chip)
         if self.observed is not None:
             heard = a if loop is None else loop.heard
             self.observed = max(self.observed, float(heard.abs().max()))
+            if "alpha" not in self.node_type.ARRAYS:  # no u that decays: the state holds the sums of many steps
+                self.observed = max(self.observed, float(v.abs().max()) / (1 << ACT_SHIFT))
         return (out if self.spiking else out * chip.unit), v, state
 
 
