@@ -20,8 +20,9 @@ class ALIF(Neuron):
         vth: threshold at rest, number or tensor `[N]`; strict.
         adaptation: what would be added if the neuron fired in every step; default that of Bellec 2018 and Yin 2021,
             1.8, for a threshold of 1.
-        alpha: retention of u per step; not 0 for a CuBa-LIF.
-        tau, tau_w, dt: time constants and length of a step, in the place of beta and rho: `beta = exp(-dt / tau)`.
+        alpha: retention of u per step; default 0, else a CuBa-LIF.
+        tau, tau_w, tau_u, dt: time constants and length of a step, in the place of beta, rho and alpha:
+            `beta = exp(-dt / tau)`.
         reset: `"zero"`, `"subtract"` (of the threshold as it was when it was crossed) or `"none"`.
         bias: added to v in each step; a tensor `[N]` becomes a trained parameter.
         options: `surrogate`, `detach_reset`, `learn`, as in Neuron.
@@ -42,8 +43,9 @@ class ALIF(Neuron):
         vth: float | Tensor = 1.0,
         *,
         adaptation: float | Tensor = 1.8,
-        alpha: float | Tensor = 0.0,
+        alpha: float | Tensor | None = None,
         tau: float | Tensor | None = None,
+        tau_u: float | Tensor | None = None,
         tau_w: float | Tensor | None = None,
         dt: float = 1.0,
         reset: str = "subtract",
@@ -51,7 +53,10 @@ class ALIF(Neuron):
         **options: Any,
     ) -> None:
         check_vth(self, vth)
-        super().__init__(
-            alpha=alpha, beta=one_of(self, {"beta": beta, "tau": tau}, dt), adaptation=adaptation,
-            rho=one_of(self, {"rho": rho, "tau_w": tau_w}, dt), vth=vth, reset=reset, bias=trained(bias), **options,
-        )  # fmt: skip
+        if alpha is None and tau_u is None:
+            alpha = 0.0
+        alpha = one_of(self, {"alpha": alpha, "tau_u": tau_u}, dt)
+        beta = one_of(self, {"beta": beta, "tau": tau}, dt)
+        rho = one_of(self, {"rho": rho, "tau_w": tau_w}, dt)
+        fields = {"vth": vth, "adaptation": adaptation, "reset": reset, "bias": trained(bias)}
+        super().__init__(alpha=alpha, beta=beta, rho=rho, **fields, **options)
