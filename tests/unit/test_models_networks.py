@@ -37,6 +37,17 @@ def test_conv_with_standardized_weights():
     reaches_the_chip(net, x)
 
 
+def test_means_in_the_place_of_sums():
+    net = networks.conv((15, 6, 8), "6C3-AP2-4C3-GAP-3", LIF, standardize=True, seed=0)
+    sums = networks.conv((15, 6, 8), "6C3-P2-4C3-P3-3", LIF, standardize=True, input_bound=15, seed=0)
+    assert [type(net.pool1), type(sums.pool1)] == [sm.nn.AvgPool2d, sm.nn.SumPool2d]
+    assert (net.pool2.kernel_size, net.readout.in_features) == ((3, 4), 4)
+    assert torch.allclose(net.conv1.gain, 15 * sums.conv1.gain)
+    assert torch.allclose(net.conv2.gain, 2 * sums.conv2.gain)
+    assert torch.allclose(net.readout.weight, 12**0.5 * sums.readout.weight)
+    reaches_the_chip(net, (torch.rand(8, 3, 15, 6, 8) < 0.2).to(torch.uint8))
+
+
 def test_recurrent():
     net = networks.recurrent((6, 12, 9, 3), LIF, readout=sm.nn.LI(beta=0.9), seed=0)
     assert [n for n, _ in net.named_children()] == ["fc1", "rec1", "fc2", "rec2", "readout", "out"]
@@ -58,12 +69,14 @@ def test_the_seed_decides_the_weights():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ("4C5-Q2-3", r"4C5-Q2-3: 'Q2' is no layer. Allowed: 16C5, P2, 128"),
+        ("4C5-Q2-3", r"4C5-Q2-3: 'Q2' is no layer. Allowed: 16C5, P2, AP2, GAP, 128"),
         ("4C4-3", "'4C4' has an even kernel"),
         ("4C5-P2", "'P2' cannot be the last layer"),
         ("10-4C3-3", "'4C3' comes after a fully connected layer"),
         ("4C3-P99-3", r"'P99' does not fit \(input of the layer: \(4, 12, 12\)\)"),
         ("0C3-3", "'0C3' does not fit"),
+        ("AP0-3", "'AP0' does not fit"),
+        ("20-GAP-3", "'GAP' comes after a fully connected layer"),
         ("", "'' is no layer"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections import OrderedDict
 
@@ -14,7 +15,7 @@ from seamount.errors import SeamountError
 from seamount.nn import Neuron
 from seamount_models.networks.initial import initialize
 
-LAYER = re.compile(r"(?P<channels>\d+)C(?P<kernel>\d+)|P(?P<pool>\d+)|(?P<neurons>\d+)")
+LAYER = re.compile(r"(?P<channels>\d+)C(?P<kernel>\d+)|A?P(?P<pool>\d+)|GAP|(?P<neurons>\d+)")
 
 
 def conv(
@@ -24,13 +25,15 @@ def conv(
     *,
     readout: Neuron | None = None,
     standardize: bool = False,
+    input_bound: int = 1,
     seed: int | None = None,
 ) -> nn.Sequential:
     """Convolutional network from a line of layers.
 
     `16C5` is a convolution to 16 channels with a 5 x 5 kernel and a padding that keeps the size, followed by a
-    population; `P2` sums spikes over 2 x 2 windows, without neurons, and folds into the next connection; `128` is a
-    fully connected population; the last number is the output.
+    population; `P2` sums spikes over 2 x 2 windows, `AP2` takes their mean, `GAP` that of the whole plane, all without
+    neurons, and they fold into the next connection; `128` is a fully connected population; the last number is the
+    output.
 
     Args:
         shape: channels, height and width of the input.
@@ -38,6 +41,7 @@ def conv(
         neuron: prototype of the populations; each gets its own copy.
         readout: prototype of the last population; default `neuron`.
         standardize: convolutions with scaled weight standardisation (OTTT 2022, section 4.4).
+        input_bound: largest value of the input, 1 for spikes; the first weights are that much smaller.
         seed: of the weights; default torch's global generator.
 
     Returns:
@@ -58,6 +62,7 @@ def conv(
     found: OrderedDict[str, nn.Module] = OrderedDict()
     size: tuple[int, ...] = tuple(shape)
     counts: dict[str, int] = dict.fromkeys(("conv", "pool", "fc", "lif"), 0)
+    fluctuation = 1 / input_bound
 
     def name(kind: str) -> str:
         counts[kind] += 1
@@ -69,15 +74,20 @@ def conv(
     for i, part in enumerate(parts):
         match = LAYER.fullmatch(part)
         if match is None:
-            raise wrong(part, "is no layer. Allowed: 16C5, P2, 128")
+            raise wrong(part, "is no layer. Allowed: 16C5, P2, AP2, GAP, 128")
         last, got = i == len(parts) - 1, {k: int(v) for k, v in match.groupdict().items() if v is not None}
         if "neurons" not in got and (last or len(size) == 1):
             raise wrong(part, "cannot be the last layer" if last else "comes after a fully connected layer")
-        if min(got.values()) < 1 or got.get("pool", 1) > min(size[-2:]):
+        if min(got.values(), default=1) < 1:
             raise wrong(part, "does not fit")
-        if "pool" in got:
-            found[name("pool")] = sm.nn.SumPool2d(got["pool"])
-            size = (size[0], *(n // got["pool"] for n in size[1:]))
+        if part == "GAP" or "pool" in got:
+            window = size[1:] if part == "GAP" else (got["pool"],) * 2
+            if any(p > n for p, n in zip(window, size[1:], strict=True)):
+                raise wrong(part, "does not fit")
+            mean = part[0] != "P"
+            found[name("pool")] = (sm.nn.AvgPool2d if mean else sm.nn.SumPool2d)(window)  # type: ignore[arg-type]
+            fluctuation *= math.sqrt(math.prod(window)) if mean else 1.0
+            size = (size[0], *(n // p for n, p in zip(size[1:], window, strict=True)))
             continue
         if "channels" in got:
             if got["kernel"] % 2 == 0:
@@ -94,6 +104,7 @@ def conv(
             size = (got["neurons"],)
             found["readout" if last else name("fc")] = layer
         prototype = readout if last and readout is not None else neuron
-        initialize(layer, prototype, generator)
+        initialize(layer, prototype, generator, fluctuation)
+        fluctuation = 1.0
         found["out" if last else name("lif")] = copy.deepcopy(prototype)
     return nn.Sequential(found)

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from seamount.errors import SeamountError
-from seamount.nn import Neuron
+from seamount.nn import Neuron, WSConv2d, WSLinear
 
 INPUT_RATE = 0.2
 """Spikes per step and input that the initialisation expects."""
 FLUCTUATION = 1.0
 """Standard deviation of v, in thresholds, that it aims at."""
+STANDARDIZED = math.sqrt(2)
+"""The same for standardised weights, as a part of it. With beta = 0.5 and vth = 1 their gain is then 2.74, the factor
+between the populations of OTTT's code, with which deep networks stay alive."""
 SLOWEST = 0.98
 """Retentions above this count as this one: what a longer memory adds does not arrive within a sample."""
 RECURRENT = 0.3
@@ -66,14 +69,23 @@ def initialize(
 
         sigma_w = vth / sqrt(n rate E),   E = sum_k kernel[k]^2 = (1 + a b) / ((1 - a b) (1 - a^2) (1 - b^2))
 
-    with n inputs of a neuron, a = alpha, b = beta; E of LIF is `1 / (1 - beta^2)`.
+    with n inputs of a neuron, a = alpha, b = beta; E of LIF is `1 / (1 - beta^2)`. Standardised weights get the
+    gain `sigma_w sqrt(n)`, times STANDARDIZED.
+
+    Args:
+        connection, population: from and to.
+        generator: of chance; default torch's global one.
+        fluctuation: standard deviation of v aimed at, in thresholds.
     """
     fields = population.fields()
     a, b = (min(float(torch.as_tensor(fields.get(name, default)).mean()), SLOWEST)
             for name, default in (("alpha", 0.0), ("beta", 1.0)))  # fmt: skip
     vth = float(torch.as_tensor(fields.get("vth", 1.0)).mean())
     energy = (1 + a * b) / ((1 - a * b) * (1 - a**2) * (1 - b**2))
-    sigma = fluctuation * vth / math.sqrt(connection.weight[0].numel() * INPUT_RATE * energy)
+    inputs = connection.weight[0].numel()
+    sigma = fluctuation * vth / math.sqrt(inputs * INPUT_RATE * energy)
     connection.weight.normal_(0, sigma, generator=generator)
+    if isinstance(connection, (WSConv2d, WSLinear)):
+        connection.gain.fill_(STANDARDIZED * sigma * math.sqrt(inputs))
     if connection.bias is not None:
         connection.bias.zero_()
