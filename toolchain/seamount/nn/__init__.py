@@ -13,6 +13,7 @@ from seamount.nn.connection import (
     WSConv2d,
     WSLinear,
 )
+from seamount.nn.feedback import Feedback
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
 from seamount.nn.linear import Linear
 from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
@@ -51,6 +52,7 @@ __all__ = [
     "Delayed",
     "Exponential",
     "FastSigmoid",
+    "Feedback",
     "Flatten",
     "Gaussian",
     "Linear",

@@ -37,7 +37,7 @@ class Neuron(nn.Module):
 
     Attributes:
         recording: where True, `spikes` and `v` (after the reset) of the last forward pass are kept.
-        carrying: where True, a forward pass begins where the last one ended; `carried` is that state, detached.
+        carrying: where set, a forward pass begins where the last one ended; `carried` is what it makes of that state.
     """
 
     node_type: ClassVar[type[Node]]
@@ -45,7 +45,7 @@ class Neuron(nn.Module):
     recording = False
     recorded_spikes: Tensor | None = None
     recorded_v: Tensor | None = None
-    carrying = False
+    carrying: Callable[[Tensor], Tensor] | None = None
     carried: State | None = None
 
     def __init__(
@@ -125,7 +125,7 @@ class Neuron(nn.Module):
             )
         out, v, state = self._run(a, self.carried or self.initial_state(a[0]), self.recording, loop)
         if self.carrying:
-            self.carried = tuple(x.detach() for x in state)
+            self.carried = tuple(self.carrying(x) for x in state)
         if self.recording:
             self.recorded_spikes, self.recorded_v = out.detach(), v
         return out
@@ -222,7 +222,7 @@ class Recurrent(nn.Module):
     """
 
     neuron: Neuron
-    carrying = False
+    carrying: Callable[[Tensor], Tensor] | None = None
     carried: Tensor | None = None
 
     def __init__(self, neuron: Neuron, connection: nn.Module) -> None:
@@ -239,7 +239,7 @@ class Recurrent(nn.Module):
             number = torch.promote_types(x.dtype, weight.dtype)
             out = self.neuron(x.to(number), Loop(weight.to(number), s.to(number)))
         if self.carrying:
-            self.carried = out[-1].detach()
+            self.carried = self.carrying(out[-1])
         return out
 
     def _by_step(self, x: Tensor, s: Tensor) -> Tensor:
@@ -252,7 +252,7 @@ class Recurrent(nn.Module):
                 spikes.append(s)
                 v.append(neuron.v(state).detach())
         if self.carrying and state is not None:
-            neuron.carried = tuple(y.detach() for y in state)
+            neuron.carried = tuple(self.carrying(y) for y in state)
         out = torch.stack(spikes)
         if neuron.recording:
             neuron.recorded_spikes, neuron.recorded_v = out.detach(), torch.stack(v)
@@ -309,12 +309,12 @@ def carrying(net: nn.Module) -> Iterator[None]:
     """
     modules: list[Any] = [m for m in net.modules() if hasattr(m, "carrying")]
     for module in modules:
-        module.carrying = True
+        module.carrying = Tensor.detach
     try:
         yield
     finally:
         for module in modules:
-            module.carrying, module.carried = False, None
+            module.carrying, module.carried = None, None
 
 
 def populations(net: nn.Module) -> dict[str, Neuron]:
