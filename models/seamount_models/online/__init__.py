@@ -26,31 +26,44 @@ may come by the transposed weights, by random ones, or directly (`feedback.py`).
 | OSTL | eligibility | no | backpropagated in the step | n^2 |
 | Approx OTPE | trace | yes | backpropagated in the step | n |
 | OTPE | eligibility | yes | backpropagated in the step | n^2 |
+| e-prop | eligibility | into the readout | of the readout, directly | n^2 |
+| SuperSpike | eligibility | filtered | of filtered spike trains | n^2 |
+| DECOLLE | trace | no | of a random readout of each population's own | n |
 | RTRL | derivative of every state | is exact | is exact | n^3 |
 | BPTT | is exact | is exact | is exact | T n |
+| STDP, RewardSTDP | pairs of spikes | no | none; a reward | n; n^2 |
 """
 
 from seamount_models.online.bptt import BPTT
+from seamount_models.online.decolle import DECOLLE
+from seamount_models.online.eprop import EProp
 from seamount_models.online.feedback import Direct, Feedback, Random, Symmetric
 from seamount_models.online.ostl import OSTL
 from seamount_models.online.otpe import FOTPE, OTPE, ApproxOTPE, FApproxOTPE
 from seamount_models.online.ottt import OTTT
 from seamount_models.online.rtrl import RTRL
 from seamount_models.online.rule import Online, Rule
+from seamount_models.online.stdp import STDP, RewardSTDP
+from seamount_models.online.superspike import SuperSpike
 
 __all__ = [
     "BPTT",
+    "DECOLLE",
     "FOTPE",
     "OSTL",
     "OTPE",
     "OTTT",
     "RTRL",
+    "STDP",
     "ApproxOTPE",
     "Direct",
+    "EProp",
     "FApproxOTPE",
     "Feedback",
     "Online",
     "Random",
+    "RewardSTDP",
     "Rule",
+    "SuperSpike",
     "Symmetric",
 ]

@@ -184,7 +184,7 @@ class Own:
         for i, carried in enumerate(self.carried):
             carried.update(lambda row, i=i: row[2][i], lambda x: x, one)
 
-    def accumulate(self, error: Tensor, post: Tensor | None) -> None:
+    def accumulate(self, error: Tensor) -> None:
         constants = self.layer.dynamics.trained
         gradients = [(error * carried.value).sum(0) for carried in self.carried]
         if constants:

@@ -19,7 +19,13 @@ from seamount_models.online.synapse import Synapse
 
 
 class Feedback:
-    """Base class."""
+    """Base class.
+
+    Attributes:
+        direct: whether every population gets its error without those between it and the output.
+    """
+
+    direct = False
 
     def errors(
         self, network: Network, top: Tensor, posts: dict[str, Tensor | None], target: Tensor
@@ -72,7 +78,7 @@ class Random(Symmetric):
     def back(self, synapse: Synapse, g: Tensor) -> Tensor:
         if synapse.name not in self.weights:
             weight = synapse.weight().detach()
-            self.weights[synapse.name] = _normal(weight.shape, self.generator, weight) * weight.std()
+            self.weights[synapse.name] = normal(weight.shape, self.generator, weight) * weight.std()
         return synapse.back(g, self.weights[synapse.name])
 
 
@@ -84,6 +90,8 @@ class Direct(Feedback):
 
     Source: Nokland 2016, "Direct feedback alignment provides learning in deep neural networks".
     """
+
+    direct = True
 
     def __init__(self, seed: int = 0) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -97,9 +105,10 @@ class Direct(Feedback):
         shape = layer.last.out.shape[1:]
         if layer.name not in self.weights:
             classes = top.shape[1]
-            self.weights[layer.name] = _normal((classes, shape.numel()), self.generator, top) / classes**0.5
+            self.weights[layer.name] = normal((classes, shape.numel()), self.generator, top) / classes**0.5
         return (top @ self.weights[layer.name]).reshape(-1, *shape)
 
 
-def _normal(shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Tensor:
+def normal(shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Tensor:
+    """Normal numbers, drawn on the CPU so that they are the same everywhere."""
     return torch.randn(*shape, generator=generator).to(like)

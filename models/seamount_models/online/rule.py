@@ -17,26 +17,65 @@ from seamount_models.online.losses import Loss
 from seamount_models.online.network import Layer, Network
 
 
-class Online:
-    """A rule that trains a network step by step: runs the step, asks for its loss, and lets `learn` do the rest.
+class Stepwise:
+    """What runs a network step by step.
 
     Args:
         net: the network; its parameters get the gradients.
-        loss: of one step, a name of `online.losses` or a function `(output [B, C], target) -> scalar`.
         detach, partials: as for Network.
+    """
+
+    def __init__(self, net: nn.Module, *, detach: bool = False, partials: bool = False) -> None:
+        self.net = net
+        self.network = Network(net, self.name, detach=detach, partials=partials)
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def step(self, x: Tensor, target: Tensor, weight: float = 1.0) -> Tensor:
+        raise NotImplementedError
+
+    def sample(self, x: Tensor, targets: Tensor | Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+        """Whole samples, from a clean state; leaves the gradient of their summed losses in `.grad`.
+
+        Args:
+            x: input `[T, B, ...]`.
+            targets: of each step, `[T, B, ...]`.
+            weights: of each step's loss; default 1.
+
+        Returns:
+            What the steps returned, `[T, B, C]`.
+        """
+        self.reset()
+        weights = [1.0] * len(x) if weights is None else weights
+        outputs = [self.step(*step) for step in zip(x, targets, weights, strict=True)]
+        self.end()
+        return torch.stack(outputs)
+
+    def end(self) -> None:
+        """The sample is over: what a rule cannot know before is added to `.grad` now."""
+
+    def reset(self) -> None:
+        """Begin a sample: clean states and traces."""
+        self.network.reset()
+
+
+class Online(Stepwise):
+    """A rule with a loss: runs the step, asks for its loss, and lets `learn` do the rest.
+
+    Args:
+        net, detach, partials: as for Stepwise.
+        loss: of one step, a name of `online.losses` or a function `(output [B, C], target) -> scalar`.
 
     Attributes:
         value: loss of the last step, a scalar.
     """
 
     def __init__(self, net: nn.Module, loss: str | Loss, *, detach: bool, partials: bool) -> None:
-        self.net, self.loss = net, losses.find(loss)
-        self.network = Network(net, self.name, detach=detach, partials=partials)
+        super().__init__(net, detach=detach, partials=partials)
+        self.loss = losses.find(loss)
         self.value = torch.zeros(())
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__
 
     @torch.no_grad()
     def step(self, x: Tensor, target: Tensor, weight: float = 1.0) -> Tensor:
@@ -68,37 +107,17 @@ class Online:
             leaf = output.detach().requires_grad_()
             value = self.loss(leaf, target) * weight
             (error,) = torch.autograd.grad(value, leaf)
-        self.value = value.detach()
-        if not bool(torch.isfinite(self.value)):
-            raise TrainingError(
-                f"{self.name}: the loss is {float(self.value)} at step {self.network.t - 1}, first in "
-                f"{self.network.first_not_finite()}. Hint: a smaller learning rate."
-            )
+        self.value = self.finite(value.detach())
         return error
 
-    def sample(self, x: Tensor, targets: Tensor | Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
-        """Whole samples, from a clean state; leaves the gradient of their summed losses in `.grad`.
-
-        Args:
-            x: input `[T, B, ...]`.
-            targets: of each step, `[T, B, ...]`.
-            weights: of each step's loss; default 1.
-
-        Returns:
-            What the steps returned, `[T, B, C]`.
-        """
-        self.reset()
-        weights = [1.0] * len(x) if weights is None else weights
-        outputs = [self.step(*step) for step in zip(x, targets, weights, strict=True)]
-        self.end()
-        return torch.stack(outputs)
-
-    def end(self) -> None:
-        """The sample is over: what a rule cannot know before is added to `.grad` now."""
-
-    def reset(self) -> None:
-        """Begin a sample: clean states and traces."""
-        self.network.reset()
+    def finite(self, value: Tensor) -> Tensor:
+        """The loss of this step, if it is a number."""
+        if not bool(torch.isfinite(value)):
+            raise TrainingError(
+                f"{self.name}: the loss is {float(value)} at step {self.network.t - 1}, first in "
+                f"{self.network.first_not_finite()}. Hint: a smaller learning rate."
+            )
+        return value
 
 
 class Rule(Online):
@@ -136,12 +155,16 @@ class Rule(Online):
     def learn(self, error: Tensor, target: Tensor) -> None:
         for factor in self._all():
             factor.update()
-        posts = {name: post.value for name, post in self.posts.items()}
-        self.errors = self.feedback.errors(self.network, error, posts, target)
+        self.errors = self.back(error, target)
         for layer in self.network.layers:
             for synapse in layer.synapses:
-                self.factors[synapse.name].accumulate(self.errors[layer.name], posts[layer.name])
-            self.own[layer.name].accumulate(self.errors[layer.name], posts[layer.name])
+                self.factors[synapse.name].accumulate(self.errors[layer.name], self.posts[layer.name].value)
+            self.own[layer.name].accumulate(self.errors[layer.name])
+
+    def back(self, error: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The error of every population."""
+        posts = {name: post.value for name, post in self.posts.items()}
+        return self.feedback.errors(self.network, error, posts, target)
 
     def reset(self) -> None:
         super().reset()
