@@ -26,6 +26,7 @@ MODULES = (
     "lava.magma.runtime.message_infrastructure.multiprocessing",
     "seamount_targets.lava.processes.connections",
     "seamount_targets.lava.processes.neurons",
+    "seamount_targets.lava.processes.resonators",
     "seamount_targets.lava.processes.steps",
     "seamount_targets.lava.processes.streams",
     "seamount_targets.lava.taps",

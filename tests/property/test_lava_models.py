@@ -1,0 +1,57 @@
+"""The integer steps of neurons against the models that Lava ships, one call of Lava's own code at a time."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seamount.errors import TargetError
+from seamount.fixed_point import ACT_SHIFT, DECAY_BITS
+from seamount.neurons import resonate
+from seamount_targets.lava.support import require_lava
+
+try:
+    require_lava()
+except TargetError as error:
+    pytest.skip(str(error).splitlines()[0], allow_module_level=True)
+
+N = 6
+TOP = 2**23 - 1
+
+
+def row(low: int, high: int, *edges: int):
+    """Arrays `[N]` of whole numbers, which are often at an edge."""
+    number = st.one_of(st.sampled_from([low, high, 0, *edges]), st.integers(low, high))
+    return st.lists(number, min_size=N, max_size=N).map(lambda values: np.array(values, np.int64))
+
+
+def ports(model, **received: np.ndarray) -> list[np.ndarray]:
+    """Give a model of Lava what it receives; returns the list of what it sends."""
+    sent: list[np.ndarray] = []
+    for name, values in received.items():
+        setattr(model, name, SimpleNamespace(recv=lambda values=values: values.astype(np.int32)))
+    model.s_out = SimpleNamespace(send=sent.append)
+    return sent
+
+
+@given(
+    a=row(-(2**17), 2**17), u=row(-TOP, TOP, -1, 1), v=row(-TOP, TOP, -1, 1), re=row(-4095, 4095), im=row(-4095, 4095),
+    vth=row(0, 2**17 - 1, 1),
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_resonators_are_lavas(a, u, v, re, im, vth):
+    from lava.proc.rf.models import PyRFModelFixed
+
+    model = PyRFModelFixed({})
+    model.real, model.imag, model.cos_decay, model.sin_decay = u.astype(np.int32), v.astype(np.int32), re, im
+    model.state_exp, model.decay_bits, model.vth = ACT_SHIFT, DECAY_BITS, (vth << ACT_SHIFT) + 1
+    sent = ports(model, a_real_in=a, a_imag_in=np.zeros_like(a))
+    model.run_spk()
+    s, u, v = resonate.int_step(a, u, v, re, im, 0, vth << ACT_SHIFT)
+    np.testing.assert_array_equal(sent[0], s)
+    np.testing.assert_array_equal(model.real, u)
+    np.testing.assert_array_equal(model.imag, v)
