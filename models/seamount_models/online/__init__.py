@@ -38,6 +38,7 @@ from seamount_models.online.bptt import BPTT
 from seamount_models.online.decolle import DECOLLE
 from seamount_models.online.eprop import EProp
 from seamount_models.online.feedback import Direct, Feedback, Random, Symmetric
+from seamount_models.online.fit import fit, learn
 from seamount_models.online.ostl import OSTL
 from seamount_models.online.otpe import FOTPE, OTPE, ApproxOTPE, FApproxOTPE
 from seamount_models.online.ottt import OTTT
@@ -66,4 +67,6 @@ __all__ = [
     "Rule",
     "SuperSpike",
     "Symmetric",
+    "fit",
+    "learn",
 ]

@@ -23,10 +23,14 @@ class Stepwise:
     Args:
         net: the network; its parameters get the gradients.
         detach, partials: as for Network.
+
+    Attributes:
+        value: loss of the sample so far, a scalar; 0 for a rule that has none.
     """
 
     def __init__(self, net: nn.Module, *, detach: bool = False, partials: bool = False) -> None:
         self.net = net
+        self.value = torch.zeros(())
         self.network = Network(net, self.name, detach=detach, partials=partials)
 
     @property
@@ -59,6 +63,7 @@ class Stepwise:
     def reset(self) -> None:
         """Begin a sample: clean states and traces."""
         self.network.reset()
+        self.value = torch.zeros(())
 
 
 class Online(Stepwise):
@@ -67,15 +72,11 @@ class Online(Stepwise):
     Args:
         net, detach, partials: as for Stepwise.
         loss: of one step, a name of `online.losses` or a function `(output [B, C], target) -> scalar`.
-
-    Attributes:
-        value: loss of the last step, a scalar.
     """
 
     def __init__(self, net: nn.Module, loss: str | Loss, *, detach: bool, partials: bool) -> None:
         super().__init__(net, detach=detach, partials=partials)
         self.loss = losses.find(loss)
-        self.value = torch.zeros(())
 
     @torch.no_grad()
     def step(self, x: Tensor, target: Tensor, weight: float = 1.0) -> Tensor:
@@ -107,17 +108,17 @@ class Online(Stepwise):
             leaf = output.detach().requires_grad_()
             value = self.loss(leaf, target) * weight
             (error,) = torch.autograd.grad(value, leaf)
-        self.value = self.finite(value.detach())
+        self.count(value.detach())
         return error
 
-    def finite(self, value: Tensor) -> Tensor:
-        """The loss of this step, if it is a number."""
+    def count(self, value: Tensor) -> None:
+        """Add the loss of this step, if it is a number."""
         if not bool(torch.isfinite(value)):
             raise TrainingError(
                 f"{self.name}: the loss is {float(value)} at step {self.network.t - 1}, first in "
                 f"{self.network.first_not_finite()}. Hint: a smaller learning rate."
             )
-        return value
+        self.value = self.value + value
 
 
 class Rule(Online):

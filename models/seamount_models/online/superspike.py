@@ -50,7 +50,7 @@ class SuperSpike(Rule):
 
     def top_error(self, output: Tensor, target: Tensor, weight: float) -> Tensor:
         error = self.filtered(output - target)
-        self.value = self.finite(weight * error.square().sum() / (2 * len(error)))
+        self.count(weight * error.square().sum() / (2 * len(error)))
         return error * (weight / len(error))
 
     def back(self, error: Tensor, target: Tensor) -> dict[str, Tensor]:
