@@ -159,6 +159,27 @@ class Split:
         rest, out = ((mask.nonzero()[:, 0]) for mask in (~held, held))
         return self.subset(rest), self.subset(out, f"{self.name}.held_out")
 
+    def fold(self, number: int, folds: int) -> tuple[Split, Split]:
+        """Part the split for cross-validation: over all numbers, each sample is tested on once.
+
+        Within a class samples take turns, so that parts are equal in size and hold the classes alike.
+
+        Args:
+            number: which part, 0..folds-1.
+            folds: parts, 2 or more.
+
+        Returns:
+            The rest, and the part.
+        """
+        if self.y.ndim != 1:
+            raise DataError(f"{self.name}: has labels of each step. Hint: folds need one label a sample.")
+        if folds < 2 or not 0 <= number < folds:
+            raise DataError(f"{self.name}: fold = {number} (allowed 0..{folds - 1}) of {folds} (allowed 2 or more).")
+        part = torch.empty_like(self.y)
+        part[self.y.argsort(stable=True)] = torch.arange(len(self)) % folds
+        rest, out = ((mask.nonzero()[:, 0]) for mask in (part != number, part == number))
+        return self.subset(rest), self.subset(out, f"{self.name}.fold{number}")
+
     def _indices(self, indices: Tensor | Sequence[int]) -> Tensor:
         indices = torch.as_tensor(indices, dtype=torch.int64)
         if indices.ndim != 1 or (len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self)):

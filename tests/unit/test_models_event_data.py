@@ -87,7 +87,8 @@ def test_nmnist_damaged(folder, monkeypatch, change, message):
         datasets.load("nmnist")
 
 
-def test_nmnist_settings_are_checked():
+def test_nmnist_settings_are_checked(folder, monkeypatch):
+    write_nmnist(folder, monkeypatch)
     for options, message in (({"fold": 5}, r"fold = 5 \(allowed 0..4\)"), ({"steps": 0}, r"steps = 0 \(allowed 1..")):
         with pytest.raises(DataError, match=message):
             datasets.load("nmnist", **options)

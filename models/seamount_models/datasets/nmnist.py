@@ -9,6 +9,7 @@ data set's home, `NMNIST/Train/<digit>/<number>.bin` and `NMNIST/Test/...` in th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,6 @@ def dataset(*, steps: int = 34, seed: int = 0, fold: int | None = None, bound: i
     """
     if not 1 <= steps <= DURATION_US:
         raise DataError(f"nmnist: steps = {steps} (allowed 1..{DURATION_US}).")
-    if fold is not None and not 0 <= fold < FOLDS:
-        raise DataError(f"nmnist: fold = {fold} (allowed 0..{FOLDS - 1}).")
     coding = Frames(-(-DURATION_US // steps), bound)
     if full:
         if fold is not None:
@@ -68,22 +67,11 @@ def dataset(*, steps: int = 34, seed: int = 0, fold: int | None = None, bound: i
         coding=coding,
         seed=seed,
     )
-    test = torch.arange(len(y)) >= RECORDINGS["train"] if fold is None else _folds(y) == fold
-    train, test = (
-        whole.subset(mask.nonzero()[:, 0], f"nmnist.{part}") for part, mask in (("train", ~test), ("test", test))
-    )
-    return Dataset(name="nmnist", train=train, test=test)
-
-
-def _folds(y: torch.Tensor) -> torch.Tensor:
-    """The fold of each recording: within a class they take turns, so that the folds hold the classes alike."""
-    fold = torch.empty_like(y)
-    given = 0
-    for c in range(CLASSES):
-        members = (y == c).nonzero()[:, 0]
-        fold[members] = (given + torch.arange(len(members))) % FOLDS  # go on where the last class stopped: equal sizes
-        given += len(members)
-    return fold
+    if fold is None:
+        train, test = whole.subset(range(RECORDINGS["train"])), whole.subset(range(RECORDINGS["train"], len(y)))
+    else:
+        train, test = whole.fold(fold, FOLDS)
+    return Dataset(name="nmnist", train=replace(train, name="nmnist.train"), test=replace(test, name="nmnist.test"))
 
 
 def _read() -> tuple[Recordings, np.ndarray]:
