@@ -265,9 +265,21 @@ def test_a_recipe_with_all_settings(tmp_path):
     assert (tmp_path / "run.pt").exists()
 
 
+def test_two_time_constants_are_a_range(tmp_path):
+    recipe = recipes.load(shortened(tmp_path, neuron='model = "CubaLIF"\ntau_u = [2, 20]\ntau_v = [3, 200]\n'))
+    lif = recipes.build(recipe)[0].lif1
+    for retention, low, high in ((lif.alpha, 2, 20), (lif.beta, 3, 200)):
+        tau = (-1 / retention.log()).sort().values
+        assert tau.shape == (16,)
+        torch.testing.assert_close(tau[[0, -1]], torch.tensor([float(low), float(high)]), rtol=1e-4, atol=0)
+        torch.testing.assert_close(tau[1:] / tau[:-1], (tau[1] / tau[0]).expand(15), rtol=1e-3, atol=0)
+    assert not torch.equal(lif.alpha.argsort(), lif.beta.argsort())
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
+        ({"neuron": 'model = "CubaLIF"\ntau_u = 2\ntau_v = [9, 3]'}, r"neuron CubaLIF: spread: from 9 to 3"),
         ({"training": None}, r"own.toml: section \[training\] is missing"),
         ({"training": "lr = 1"}, r"own.toml: \[training\] needs epochs"),
         ({"traning": "epochs = 1"}, r"own.toml: section \[traning\] is unknown"),

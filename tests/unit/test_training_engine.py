@@ -49,6 +49,16 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
+def test_neurons_have_a_step_size_of_their_own(data):
+    net = small(neuron=sm.nn.LIF(0.9, learn=("beta", "vth")))
+    before = copy.deepcopy(net)
+    fit(net, data, epochs=1, lr=0.01, neuron_lr=0.0)
+    assert same(net.lif1, before.lif1)
+    assert not same(net.fc1, before.fc1)
+    fit(net, data, epochs=1, lr=0.0, neuron_lr=0.01)
+    assert not torch.equal(net.lif1.beta, before.lif1.beta)
+
+
 # validation -------------------------------------------------------------------------------------------------------
 
 
