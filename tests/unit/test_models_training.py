@@ -267,7 +267,7 @@ def test_a_recipe_with_all_settings(tmp_path):
 
 def test_two_time_constants_are_a_range(tmp_path):
     recipe = recipes.load(shortened(tmp_path, neuron='model = "CubaLIF"\ntau_u = [2, 20]\ntau_v = [3, 200]\n'))
-    lif = recipes.build(recipe)[0].lif1
+    lif: Any = recipes.build(recipe)[0].lif1
     for retention, low, high in ((lif.alpha, 2, 20), (lif.beta, 3, 200)):
         tau = (-1 / retention.log()).sort().values
         assert tau.shape == (16,)
