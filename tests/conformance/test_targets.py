@@ -42,6 +42,16 @@ NETWORKS = {
     "ternary, feedback": {"depth": 3, "neuron": "ternary", "feedback": 3, "recurrent": 1, "weight_exp": (-4, 2)},
     "resonators": {"depth": 3, "neuron": "resonate", "per_neuron": True, "readout": True},
     "resonators, recurrent": {"depth": 2, "neuron": "resonate", "recurrent": 2, "skip": True},
+    "graded spikes": {"depth": 3, "neuron": "graded", "weight_exp": (6, 7), "skip": True, "reset": "subtract"},
+    "graded spikes, recurrent": {
+        "depth": 2,
+        "neuron": "graded",
+        "weight_exp": (6, 7),
+        "recurrent": 2,
+        "per_neuron": True,
+    },
+    "graded spikes, feedback": {"depth": 3, "neuron": "graded", "weight_exp": (6, 7), "feedback": 3, "readout": True},
+    "graded spikes, convolutions": {"depth": 3, "neuron": "graded", "weight_exp": (6, 7), "conv": 2},
     "convolutions": {"depth": 3, "conv": 2},
     "convolutions, every channel or neuron its own": {"depth": 3, "conv": 3, "per_neuron": True, "reset": "subtract"},
     "convolutions, recurrent, slow": {"depth": 3, "conv": 2, "recurrent": 2, "per_neuron": True, "readout": True},
@@ -90,6 +100,7 @@ def test_integer_networks_give_the_same_bits(name, case):
 
 @pytest.mark.parametrize("case", ["deep, one neuron like the other", "everything", "no reset", "signed input",
                                   "refractory", "adaptive, subtract", "ternary", "resonators, recurrent",
+                                  "graded spikes, feedback",
                                   "convolutions, recurrent, slow"])  # fmt: skip
 def test_float_networks_agree_within_rounding(name, case):
     if "float" not in targets.find(name).stages:

@@ -29,10 +29,10 @@ class Result:
 
     Attributes:
         output: `[T, B, *shape]`, spikes (uint8; int8 where they are signed) of the output population, or v of a
-            readout (int32; float64 in a float graph).
-        spikes: per spiking population uint8 (int8) `[T, B, *shape]`, where recorded.
+            readout, or graded spikes (int32; float64 in a float graph).
+        spikes: per spiking population as `output`, `[T, B, *shape]`, where recorded.
         v: per population v after the reset, int32 or float64 `[T, B, *shape]`, where recorded.
-        output_scale: value of one unit of an integer readout's output in the float network, () or `[*shape]`.
+        output_scale: value of one unit of a readout's or graded output in the float network, () or `[*shape]`.
         seconds: wall time of the run itself, without compilation.
         weights: per learning connection its weights after the run, int64 `[out, in]`; they may be odd.
         weight_trace: per learning connection its weights after each step, int16 `[B T, out, in]`, sample after sample,
@@ -100,7 +100,7 @@ class Program(ABC):
         start = time.perf_counter()
         result = self._run(x, frozenset(record)) if y is None else self._learn(x, frozenset(record), y)
         result.seconds = result.seconds or time.perf_counter() - start
-        result.output_scale = getattr(self.graph.output, "scale", None)
+        result.output_scale = self.graph.output.output_scale
         return result
 
     def report(self, result: Result | None = None, spikes: np.ndarray | None = None) -> Report:

@@ -33,13 +33,26 @@ from seamount.ir import (
     Population,
 )
 from seamount.limits import Limits
-from seamount.neurons import IntALIF, IntCubaLIF, IntLI, IntRefractoryLIF, IntResonateAndFire, IntTernaryLIF
+from seamount.neurons import (
+    IntALIF,
+    IntCubaLIF,
+    IntGradedLIF,
+    IntLI,
+    IntRefractoryLIF,
+    IntResonateAndFire,
+    IntTernaryLIF,
+)
+from seamount.neurons.graded import V_BITS
 from seamount.neurons.leaky import retention_u, retention_v
 
 MARGIN = {"zero": (0.1, 0.4), "subtract": (0.2, 0.6), "none": (0.6, 1.0), "refractory": (-0.2, 0.1)}
 """By reset, or for any where v is held after it, the range from which `(threshold - mean of v) / sigma` is drawn."""
-NEURONS = ("cuba", "lif", "refractory", "alif", "ternary", "resonate")
+NEURONS = ("cuba", "lif", "refractory", "alif", "ternary", "resonate", "graded")
 """Models that `random_graph` draws."""
+TWO_SIDED = ("ternary", "graded")
+"""Those of them that fire on either side."""
+MESSAGE_BITS = 14
+"""Of the magnitude of graded spikes; calls for large weight_exp, so that the v that they carry is large."""
 RATE = 0.25
 """Rate of `random_spikes`, and the rate that thresholds assume of every source."""
 
@@ -114,6 +127,7 @@ def random_graph(
         edges.append(("skip", 0, depth, 0))
 
     nodes: list[Node] = [Input(name="input", shape=shapes[0], kind=kind, bound=bound)]
+    sent = [RATE * (1 - RATE) if kind == "spike" else RATE * (bound + 1) * (2 * bound + 1) / 6]  # variance, by layer
     for layer in range(1, depth + 1):
         incoming = [e for e in edges if e[2] == layer]
         shape = shapes[layer]
@@ -123,16 +137,18 @@ def random_graph(
             geometry = geometries.get(name, {"weight": (prod(shape), prod(shapes[source]))})
             node = _connection(rng, name, names[source], geometry, delay,
                                int(np.clip(exp + rng.integers(-1, 2), *weight_exp)),
-                               0 if source else bound, len(incoming))  # fmt: skip
+                               bound if not source else 1 << MESSAGE_BITS if neuron == "graded" else 0,
+                               len(incoming))  # fmt: skip
             connections.append(node)
-            variance = RATE * (1 - RATE) if source or kind == "spike" else RATE * (bound + 1) * (2 * bound + 1) / 6
             if not delay:
                 squares = (node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT)) ** 2
-                each = variance * squares.reshape(len(squares), -1).sum(axis=1)
+                each = sent[source] * squares.reshape(len(squares), -1).sum(axis=1)
                 power += each[:, None, None] if isinstance(node, IntConv) else each.reshape(shape)
         nodes += connections
-        nodes.append(_population(rng, names[layer], [c.name for c in connections], shape, np.sqrt(power), neuron,
-                                 reset, per_neuron, li=readout and layer == depth))  # fmt: skip
+        population = _population(rng, names[layer], [c.name for c in connections], shape, np.sqrt(power), neuron,
+                                 reset, per_neuron, li=readout and layer == depth)  # fmt: skip
+        nodes.append(population)
+        sent.append(RATE * (1 - RATE) * (_magnitude(population) if neuron == "graded" else 1))
     nodes.append(Output(name="output", inputs=(names[depth],)))
     graph = Graph(nodes, "random")
     return graph if stage == "integer" else as_float(graph)
@@ -155,7 +171,10 @@ def as_float(graph: Graph) -> Graph:
     for node in graph:
         if isinstance(node, IntConnection):
             common: dict[str, Any] = {k: v for k, v in node.parameters().items() if k != "weight_exp"}
-            common["weight"] = node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT) * unit
+            source = graph.source(node)
+            graded = isinstance(source, Population) and source.kind == "graded"
+            carried = 2.0**source.shift * unit if graded else 1.0  # type: ignore[union-attr]
+            common["weight"] = node.weight * 2.0 ** (node.weight_exp + ACT_SHIFT) * unit / carried
             kind = Conv if isinstance(node, IntConv) else Linear
             nodes.append(kind(name=node.name, inputs=node.inputs, **common))
         elif isinstance(node, Population):
@@ -214,7 +233,7 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
     gain = (1 + alpha * beta) / ((1 - alpha * beta) * (1 - alpha**2) * (1 - beta**2))
     sigma = sigma_a * np.sqrt(gain) if per_neuron else sigma_a.mean() * np.sqrt(gain)
 
-    bias = rng.uniform(-0.3, 0.6, draw) * sigma * (1 - beta) * (neuron != "ternary")
+    bias = rng.uniform(-0.3, 0.6, draw) * sigma * (1 - beta) * (neuron not in TWO_SIDED)
     bias_exp = int(rng.integers(0, 4))
     while np.abs(bias).max() / 2**bias_exp > limits.bias_mant[1]:
         bias_exp += 1
@@ -226,9 +245,7 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
         return IntLI(**common)
     mean = (bias_mant << bias_exp) / (1 - beta)
     margin = rng.uniform(*MARGIN["refractory" if neuron == "refractory" else reset], draw)
-    vth = (mean + (margin + 0.75 * (neuron == "ternary")) * sigma) / (
-        1 << ACT_SHIFT
-    )  # ternary ones fire on either side
+    vth = (mean + (margin + 0.75 * (neuron in TWO_SIDED)) * sigma) / (1 << ACT_SHIFT)
     vth = np.clip(np.round(vth), 1, limits.vth[1]).astype(np.int64)
     if neuron == "alif":
         dw, jump = rng.integers(40, 600, draw), np.round((vth << ACT_SHIFT) * rng.uniform(0.05, 0.3, draw))
@@ -237,9 +254,16 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
     if per_neuron and reset == "subtract":
         reset_by = np.round((vth << ACT_SHIFT) * rng.uniform(0.8, 1.2, draw)).astype(np.int64)
     common |= {"vth": vth, "reset": reset, "reset_by": reset_by}
+    if neuron == "graded":
+        return IntGradedLIF(**common, shift=np.array(V_BITS - MESSAGE_BITS))
     if neuron == "refractory":
         return IntRefractoryLIF(**common, refractory=int(rng.integers(1, 4)))
     return IntTernaryLIF(**common) if neuron == "ternary" else IntCubaLIF(**common)
+
+
+def _magnitude(node: Any) -> float:
+    """Square of what a graded spike carries, about."""
+    return 0.0 if not node.spiking else float(np.square(1.4 * (node.vth << ACT_SHIFT) / 2.0**node.shift).mean())
 
 
 def _resonator(rng, name, inputs, shape, sigma_a, draw) -> Population:

@@ -167,9 +167,10 @@ def run_torch(graph: Graph, net: nn.Module, x: np.ndarray) -> Result:
         assert module.recorded_v is not None
         v[node.name] = module.recorded_v.numpy().astype(np.int32)
         if node.spiking:
-            spikes[node.name] = module.recorded_spikes.numpy().astype(node.dtype)
+            unit = node.output_scale if node.kind == "graded" else 1
+            spikes[node.name] = (module.recorded_spikes.numpy() / unit).astype(node.dtype)
     output = (spikes if graph.output.spiking else v)[graph.output.name]
-    return Result(output, spikes, v, getattr(graph.output, "scale", None), seconds)
+    return Result(output, spikes, v, graph.output.output_scale, seconds)
 
 
 def _compare(name: str, got: Result, want: Result, samples: int) -> Row:

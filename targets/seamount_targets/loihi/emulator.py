@@ -57,7 +57,7 @@ class EmulatorProgram(Program):
         for node in graph.populations:
             is_output = node is graph.output
             if node.spiking and ("spikes" in record or is_output):
-                spikes[node.name] = np.empty((steps, batch, node.size), np.uint8)
+                spikes[node.name] = np.empty((steps, batch, node.size * np.dtype(node.dtype).itemsize), np.uint8)
             if "v" in record or (is_output and not node.spiking):
                 v[node.name] = np.empty((steps, batch, node.size), np.int32)
         x = x.reshape(steps, batch, -1)
@@ -78,11 +78,11 @@ class EmulatorProgram(Program):
                 for future in [pool.submit(work) for _ in range(workers)]:
                     future.result()
 
+        spikes = {name: a.view(graph[name].dtype) for name, a in spikes.items()}  # type: ignore[attr-defined]
         shaped = {
             kind: {n.name: a[n.name].reshape(steps, batch, *n.shape) for n in graph.populations if n.name in a}
             for kind, a in (("spikes", spikes), ("v", v))
         }
-        shaped["spikes"] = {name: a.view(graph[name].dtype) for name, a in shaped["spikes"].items()}  # type: ignore[attr-defined]
         output = shaped["spikes" if graph.output.spiking else "v"][graph.output.name]
         return Result(
             output=output,
@@ -96,7 +96,7 @@ class EmulatorProgram(Program):
         widest = max(block.weights.shape[1] for block in blocks)
         source = max(wire.width for block in blocks for wire in block.wires)
         # A row of the bus, and of a matrix product: its sums, their total, and its operand.
-        rows = BUFFER_BYTES // (self.plan.columns + 12 * widest + 8 * source)
+        rows = BUFFER_BYTES // (self.plan.columns + 4 * self.plan.graded_columns + 12 * widest + 8 * source)
         samples = max(1, min(rows // (steps + self.plan.history), -(-batch // self.threads)))
         return samples, min(steps, max(1, rows // samples - self.plan.history))
 
@@ -114,6 +114,7 @@ class _Worker:
     def __init__(self, plan: Plan, x: np.ndarray, spikes: dict, v: dict, size: int, window: int) -> None:
         self.plan, self.x, self.spikes, self.v, self.window = plan, x, spikes, v, window
         self.bus = kernels.zeros((size, plan.history + window, plan.columns), np.uint8)
+        self.graded = kernels.zeros((size, plan.history + window, plan.graded_columns), np.int32)
         self.state = {
             block.node.name: kernels.zeros((size, len(block.node.STATE), block.weights.shape[1]), np.int32)
             for component in plan.components
@@ -123,12 +124,13 @@ class _Worker:
     def run(self, first: int, last: int) -> None:
         """Run samples first..last from a clean state."""
         steps, history, window = self.x.shape[0], self.plan.history, self.window
-        self.bus[:, :history] = 0
+        for bus in (self.bus, self.graded):
+            bus[:, :history] = 0
         for state in self.state.values():
             state[:] = 0
         for t in range(0, steps, window):
-            if t:
-                self.bus[:, :history] = self.bus[:, window : window + history].copy()
+            for bus in (self.bus, self.graded) if t else ():
+                bus[:, :history] = bus[:, window : window + history].copy()
             self._window(first, last, t, min(t + window, steps))
 
     def _window(self, first: int, last: int, start: int, end: int) -> None:
@@ -163,15 +165,16 @@ class _Worker:
                 with _products:
                     a = shift(sums.PRODUCTS[wire.product](s, q), wire.shift)
                 summed += a.numpy().reshape(summed.shape)
-        wires = np.array([(w.column, w.width, w.row, w.delay, w.shift, w.signed) for w in by_event], np.int64).reshape(
-            -1, 6
-        )
+        kind = kernels.KINDS.index
+        rows = [(w.column, w.width, w.row, w.delay, w.shift, kind(w.kind)) for w in by_event]
+        wires = np.array(rows, np.int64).reshape(-1, 6)
         spikes, v = self.spikes.get(name, _NO_BYTES), self.v.get(name, _NO_INTS)
 
         def call(t0: int, t1: int) -> None:
             kernels.advance(
-                block.code, self.bus, summed, wires, block.weights, block.constants, self.state[name], spikes, v,
-                block.column, block.v_index, history, self.x.shape[1], first, start, samples, t0, t1,
+                block.code, self.bus, self.graded, summed, wires, block.weights, block.constants, self.state[name],
+                spikes, v, block.column, kind(block.node.kind), block.v_index, history, self.x.shape[1], first, start,
+                samples, t0, t1,
             )  # fmt: skip
 
         return call
@@ -188,8 +191,9 @@ class _Worker:
         """What a wire's source sent, `[samples * steps, width]`, as the wire delivers it within the window."""
         if wire.column >= 0:
             row = self.plan.history - wire.delay
-            s = self.bus[: last - first, row : row + end - start, wire.column : wire.column + wire.width]
-            s = s.view(np.int8) if wire.signed else s
+            bus = self.graded if wire.kind == "graded" else self.bus
+            s = bus[: last - first, row : row + end - start, wire.column : wire.column + wire.width]
+            s = s.view(np.int8) if wire.kind == "signed" else s
         else:
             before = min(max(0, wire.delay - start), end - start)
             s = np.zeros((last - first, end - start, wire.width), self.x.dtype)

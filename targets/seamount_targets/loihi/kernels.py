@@ -2,7 +2,8 @@
 
 Spikes live on a *bus*, uint8 `[B, history + T, columns]`: the input and every spiking population own a range of
 columns that begins at a multiple of 64 and is padded to one, so that rows are read 64 bytes at a time without a tail.
-A spike is 1; a population of signed spikes also sends 255, which is -1 in int8.
+A spike is 1; a population of signed spikes also sends 255, which is -1 in int8. Graded spikes have a bus of their own,
+int32 of the same form.
 Row `history + t` holds step t; the rows before it are what delays reach back to.
 
 Compiling this takes seconds, so the machine code is kept on disk. Numba renews it when this file changes, and looks at
@@ -22,6 +23,9 @@ from numba.extending import intrinsic
 
 LANES = 64
 """Bytes of a row of spikes that become one mask, and neurons whose sums are made together; widths are padded to it."""
+KINDS = ("spike", "signed", "graded")
+"""Of what a wire carries and a population sends, by number."""
+_SIGNED, _GRADED = KINDS.index("signed"), KINDS.index("graded")
 MOST_EVENTS = 255
 """Rows of int8 that an int16 sum holds: 255 * 128 = 32640 <= 32767."""
 
@@ -132,7 +136,7 @@ def _add_rows(typingctx, weights, stride, index, n, out):
 
 @_for_kernels
 def _call(typingctx, code, a, out, state, constants, n):
-    """Call machine code of `neuron_kernel.SIGNATURE`; arrays are given by address."""
+    """Call machine code of `neuron_kernel.SIGNATURES`; arrays are given by address."""
 
     def codegen(context, builder, signature, args):
         pointers = [t.as_pointer() for t in (_I32, _I8, _I32, _I32)]
@@ -223,29 +227,44 @@ def _add_events(a, index, n, weights, shift, partial, total):
             a[j] += total[j] >> -shift
 
 
+@kernel()
+def _add_graded(a, sent, n, weights, shift, total):
+    """`a += (sum over k < n of sent[k] * weights[k]) << shift`, the floor for a negative shift; weights int8 rows."""
+    total[:] = 0
+    for k in range(n):
+        value = sent[k]
+        if value != 0:
+            for j in range(a.size):
+                total[j] += value * weights[k, j]
+    for j in range(a.size):
+        a[j] += total[j] << shift if shift >= 0 else total[j] >> -shift
+
+
 _BYTES3, _INTS2, _INTS3, _I = types.uint8[:, :, ::1], types.int32[:, ::1], types.int32[:, :, ::1], types.intp
 
 
-@kernel(types.void(_I, _BYTES3, _INTS3, types.int64[:, ::1], types.int8[:, ::1], _INTS2, _INTS3,
-                 _BYTES3, _INTS3, *[_I] * 9))  # fmt: skip
+@kernel(types.void(_I, _BYTES3, _INTS3, _INTS3, types.int64[:, ::1], types.int8[:, ::1], _INTS2, _INTS3,
+                 _BYTES3, _INTS3, *[_I] * 10))  # fmt: skip
 def advance(
-    code, bus, summed, wires, weights, constants, state, spikes, v,
-    column, v_index, history, batch, b_first, t_first, samples, t0, t1,
+    code, bus, graded, summed, wires, weights, constants, state, spikes, v,
+    column, kind, v_index, history, batch, b_first, t_first, samples, t0, t1,
 ):  # fmt: skip
     """Run one population for steps t0..t1 of the window on the bus.
 
     Args:
         code: address of the population's row kernel.
         bus: uint8 `[B, history + T, columns]`.
+        graded: int32 `[B, history + T, columns]`, the bus of graded spikes.
         summed: int32 `[B, T, width]`, synaptic input that is there already, or of size 0.
         wires: int64 `[wires, 6]`, for each connection summed by events: column and width of its source on the bus,
-            its first row in `weights`, delay, shift of the sum of halved weights, 1 where the source sends 255 too.
+            its first row in `weights`, delay, shift of the sum of halved weights, kind of what it carries.
         weights: int8 `[rows, width]`, halved and transposed.
         constants: int32 `[P, width]`.
         state: int32 `[B, states, width]`.
-        spikes: uint8 `[T', B', N]`, where to record, or of size 0.
+        spikes: uint8 `[T', B', N]`, where to record, or of size 0; `[T', B', 4 N]`, the bytes of graded spikes.
         v: int32 `[T', B', N]`, where to record, or of size 0.
-        column: of the population on the bus; -1 for a readout.
+        column: of the population on its bus; -1 for a readout.
+        kind: of its spikes.
         v_index: which state variable is v.
         history: steps before the window on the bus.
         batch: B' of the recorded arrays.
@@ -265,14 +284,20 @@ def advance(
             else:
                 a[:] = 0
             for c in range(wires.shape[0]):
+                if wires[c, 5] == _GRADED:
+                    values = graded[b, history + t - wires[c, 3], wires[c, 0] :]
+                    _add_graded(a, values, wires[c, 1], weights[wires[c, 2] :], wires[c, 4], total)
+                    continue
                 n = _events(row - wires[c, 3] * columns + wires[c, 0], wires[c, 1], index)
                 rows = weights.ctypes.data + wires[c, 2] * width
-                if n and wires[c, 5]:
+                if n and wires[c, 5] == _SIGNED:
                     sent = bus[b, history + t - wires[c, 3], wires[c, 0] :]
                     _add_signed(a, index, n, rows, wires[c, 4], partial, total, sent)
                 elif n:
                     _add_events(a, index, n, rows, wires[c, 4], partial, total)
             out = unused.ctypes.data if column < 0 else row + column
+            if kind == _GRADED:
+                out = graded.ctypes.data + 4 * ((b * graded.shape[1] + history + t) * graded.shape[2] + column)
             _call(code, a.ctypes.data, out, own_state, constants.ctypes.data, width)
             recorded = (t_first + t) * batch + b_first + b
             if spikes.size:

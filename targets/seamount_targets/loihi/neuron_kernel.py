@@ -22,14 +22,13 @@ from seamount.errors import ResourceError
 from seamount.ir import Population
 from seamount_targets.loihi.kernels import zeros
 
-SIGNATURE = types.void(
-    types.CPointer(types.int32),
-    types.CPointer(types.uint8),
-    types.CPointer(types.int32),
-    types.CPointer(types.int32),
-    types.intp,
-)
-"""`(a, out, state, constants, n)`: int32 `[n]`, uint8 `[n]`, int32 `[states, n]`, int32 `[constants, n]`."""
+_INTS = types.CPointer(types.int32)
+SIGNATURES = {
+    graded: types.void(_INTS, _INTS if graded else types.CPointer(types.uint8), _INTS, _INTS, types.intp)
+    for graded in (False, True)
+}
+"""`(a, out, state, constants, n)`: int32 `[n]`, uint8 `[n]` (graded spikes: int32), int32 `[states, n]` and
+`[constants, n]`, and n; by whether spikes are graded."""
 
 _INT32 = np.iinfo(np.int32)
 
@@ -42,7 +41,7 @@ def row_kernel(node: Population, width: int) -> tuple[int, np.ndarray]:
         width: neurons in a row, at least `node.size`; those beyond it get constants of zero.
 
     Returns:
-        `(address, constants)`: of machine code with SIGNATURE, and what it takes as constants, int32 `[P, width]`.
+        `(address, constants)`: of machine code with its signature, and what it takes as constants, int32 `[P, width]`.
 
     Raises:
         ResourceError: a constant that 32 bits do not hold.
@@ -58,7 +57,7 @@ def row_kernel(node: Population, width: int) -> tuple[int, np.ndarray]:
     for row, value in zip(constants, values, strict=True):
         row[: node.size] = np.broadcast_to(value, node.shape).ravel()
     forms = tuple(_form(value) for value in values)
-    code = _compile(type(node).step, len(node.STATE), forms, node.spiking)
+    code = _compile(type(node).step, len(node.STATE), forms, node.spiking, node.kind == "graded")
     return code.address, constants
 
 
@@ -70,7 +69,7 @@ def _form(value: np.ndarray) -> str:
 
 
 @cache
-def _compile(step, states: int, forms: tuple[str, ...], spiking: bool) -> Any:
+def _compile(step, states: int, forms: tuple[str, ...], spiking: bool, graded: bool) -> Any:
     """Write out and compile the loop over a row; Python has no way to spell a call of varying arity for numba."""
     arguments = {"scalar": "constants[{0}, 0]", "array": "constants[{0}, i]"}
     constants = [arguments.get(form, form).format(i) for i, form in enumerate(forms)]
@@ -87,4 +86,4 @@ def _compile(step, states: int, forms: tuple[str, ...], spiking: bool) -> Any:
     ]
     scope = {"step": step, "carray": carray, "states": states, "count": len(forms)}
     exec("\n".join(lines), scope)
-    return cfunc(SIGNATURE)(scope["row"])
+    return cfunc(SIGNATURES[graded])(scope["row"])

@@ -34,7 +34,7 @@ class Wire:
         product: which matrix product of `sums` gives its sum.
         events: whether its sum is made from rows of weights, event by event; None to decide by activity.
         convolution: what makes its sum instead, or None.
-        signed: whether its source on the bus sends -1 as well.
+        kind: of its source's spikes; graded ones are on a bus of their own.
     """
 
     source: str
@@ -46,7 +46,7 @@ class Wire:
     product: str
     events: bool | None
     convolution: Convolution | None = None
-    signed: bool = False
+    kind: str = "spike"
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,13 @@ class Plan:
     Attributes:
         components: blocks that depend on each other stand together; each component after those it reads.
         columns: width of the bus.
+        graded_columns: width of the bus of graded spikes.
         history: largest delay.
     """
 
     components: tuple[tuple[Block, ...], ...]
     columns: int
+    graded_columns: int
     history: int
 
 
@@ -93,16 +95,18 @@ def plan(graph: Graph, path: str | None = None) -> Plan:
     if path is not None and path not in sums.PATHS:
         raise TargetError(f"sums: {path!r} is unknown (allowed: {', '.join(sums.PATHS)}).")
     names = components(graph)
-    column, columns = -1, 0
-    start = {}
+    start, columns, graded = {graph.input.name: -1}, 0, 0
     if graph.input.kind == "spike":
-        column, columns = 0, padded(int(np.prod(graph.input.shape)))
-    start[graph.input.name] = column
+        start[graph.input.name], columns = 0, padded(int(np.prod(graph.input.shape)))
     for node in graph.populations:
-        start[node.name] = columns if node.spiking else -1
-        columns += padded(node.size) if node.spiking else 0
+        if not node.spiking:
+            start[node.name] = -1
+        elif node.kind == "graded":
+            start[node.name], graded = graded, graded + padded(node.size)
+        else:
+            start[node.name], columns = columns, columns + padded(node.size)
     blocks = tuple(tuple(_block(graph, node, start, set(group), path) for node in group) for group in names)
-    return Plan(blocks, max(columns, padded(1)), max((c.delay for c in graph.connections), default=0))
+    return Plan(blocks, max(columns, padded(1)), graded, max((c.delay for c in graph.connections), default=0))
 
 
 def components(graph: Graph) -> list[list[Population]]:
@@ -132,23 +136,10 @@ def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Pop
         source = graph.source(connection)
         column, size = start[source.name], int(np.prod(source.shape))
         inside, width = source in group, size if start[source.name] < 0 else padded(size)
-        signed = column >= 0 and source.kind == "signed"
         if isinstance(connection, IntConv) and not _expands(connection, size * node.size, inside):
             convolved = convolution(connection, source.shape)
-            wires.append(
-                Wire(
-                    source.name,
-                    column,
-                    width,
-                    rows,
-                    connection.delay,
-                    connection.weight_exp + 1,
-                    "",
-                    False,
-                    convolved,
-                    signed,
-                )
-            )
+            wires.append(Wire(source.name, column, width, rows, connection.delay, connection.weight_exp + 1, "", False,
+                              convolved, source.kind))  # fmt: skip
             continue
         bound, largest = getattr(source, "bound", 1), largest_sum(graph, connection) // 2
         forced = path is not None and path != "events" and sums.exact(path, bound, largest)
@@ -161,8 +152,8 @@ def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Pop
                 delay=connection.delay,
                 shift=connection.weight_exp + 1,
                 product=path if forced else sums.fastest_product(bound, largest),  # type: ignore[arg-type]
-                events=_events(path, on_bus=column >= 0, inside=inside),
-                signed=signed,
+                events=_events(path, on_bus=column >= 0, inside=inside, graded=source.kind == "graded"),
+                kind=source.kind,
             )
         )
         matrices.append((rows, connection.matrix(source.shape)))
@@ -187,13 +178,13 @@ def _expands(connection: IntConv, entries: int, inside: bool) -> bool:
     return inside or entries <= SMALL_MATRIX
 
 
-def _events(path: str | None, on_bus: bool, inside: bool) -> bool | None:
+def _events(path: str | None, on_bus: bool, inside: bool, graded: bool) -> bool | None:
     """Sums inside a component are made step by step, for which a matrix product is too slow to start."""
     if not on_bus:
         return False
     if inside or path == "events":
         return True
-    return None if path is None else False
+    return None if path is None and not graded else False
 
 
 def _check_sums(graph: Graph, node: Population, incoming: list[IntConnection]) -> None:

@@ -172,7 +172,7 @@ class Population(Node):
 
     Attributes:
         spiking: False for a readout, whose output is its v.
-        kind, bound: of the spikes that it sends, as an Input's.
+        kind: of the spikes that it sends, as an Input's.
         STATE: names of the state variables, all zero when a sample begins.
         RANGES: lowest and highest value of a float population's fields; training keeps within them.
         THRESHOLDS: fields of a float population that v is compared with, or moved by: they set the integers' scale.
@@ -183,7 +183,6 @@ class Population(Node):
 
     spiking: ClassVar[bool] = True
     kind: ClassVar[str] = "spike"
-    bound: ClassVar[int] = 1
     STATE: ClassVar[tuple[str, ...]] = ()
     RANGES: ClassVar[dict[str, tuple[float, float]]] = {}
     THRESHOLDS: ClassVar[tuple[str, ...]] = ()
@@ -226,8 +225,18 @@ class Population(Node):
 
     @property
     def dtype(self) -> type:
-        """Of its spikes."""
-        return Input.DTYPES[self.kind]
+        """Of its spikes; graded ones are float64 in a float graph."""
+        return np.float64 if self.kind == "graded" and self.stage == "float" else Input.DTYPES[self.kind]
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude of the spikes that it sends in an integer graph."""
+        return 1
+
+    @property
+    def output_scale(self) -> np.ndarray | None:
+        """Value in the float network of one unit of v, or of what graded spikes carry; None where it is unknown."""
+        return getattr(self, "scale", None)
 
     @property
     def size(self) -> int:

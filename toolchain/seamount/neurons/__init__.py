@@ -2,6 +2,7 @@
 
 from seamount.neurons.alif import ALIF, IntALIF
 from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF
+from seamount.neurons.graded import GradedLIF, IntGradedLIF
 from seamount.neurons.li import LI, IntLI
 from seamount.neurons.lif import LIF
 from seamount.neurons.refractory import IntRefractoryLIF, RefractoryLIF
@@ -13,8 +14,10 @@ __all__ = [
     "LI",
     "LIF",
     "CubaLIF",
+    "GradedLIF",
     "IntALIF",
     "IntCubaLIF",
+    "IntGradedLIF",
     "IntLI",
     "IntRefractoryLIF",
     "IntResonateAndFire",

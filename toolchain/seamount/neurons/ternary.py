@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 
 @register_jitable
-def fire_signed(v, vth, reset_by, zero):
-    """`s = (v > vth) - (v < -vth)`, then the reset. Returns `(s, v)`. Exact for any vth >= 0."""
+def cross(v, vth, reset_by, zero):
+    """A threshold on either side, then the reset. Returns `(v > vth, v < -vth, v)`. Exact for any vth >= 0."""
     up, down = 1 * (v > vth), 1 * (v < 0 - vth)
-    return up - down, v - up * (zero * v + reset_by) - down * (zero * v - reset_by)
+    return up, down, v - up * (zero * v + reset_by) - down * (zero * v - reset_by)
 
 
 @register_jitable
 def float_step(a, u, v, alpha, beta, bias, vth, reset_by, zero):
     """One step in floating point: `(s, u, v)`; arguments as in CuBa-LIF."""
     u, v = float_integrate(a, u, v, alpha, beta, bias)
-    s, v = fire_signed(v, vth, reset_by, zero)
-    return s, u, v
+    up, down, v = cross(v, vth, reset_by, zero)
+    return up - down, u, v
 
 
 @register_jitable
 def int_step(a, u, v, ru, rv, bias, vth, reset_by, zero):
     """One step in the chip's arithmetic: `(s, u, v)`; arguments as in CuBa-LIF."""
     u, v = int_integrate(a, u, v, ru, rv, bias)
-    s, v = fire_signed(v, vth, reset_by, zero)
-    return s, u, v
+    up, down, v = cross(v, vth, reset_by, zero)
+    return up - down, u, v
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,6 +14,7 @@ from seamount.nn.connection import (
     WSLinear,
 )
 from seamount.nn.feedback import Feedback
+from seamount.nn.graded import GradedLIF
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
 from seamount.nn.linear import Linear
 from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
@@ -55,6 +56,7 @@ __all__ = [
     "Feedback",
     "Flatten",
     "Gaussian",
+    "GradedLIF",
     "Linear",
     "MultiGaussian",
     "Neuron",

@@ -36,6 +36,7 @@ class Neuron(nn.Module):
         fields: the node's parameters: numbers or tensors (`nn.Parameter` trains), and names such as `reset`.
 
     Attributes:
+        bound: largest magnitude of what its integer form sends.
         recording: where True, `spikes` and `v` (after the reset) of the last forward pass are kept.
         carrying: where set, a forward pass begins where the last one ended; `carried` is what it makes of that state.
     """
@@ -72,9 +73,10 @@ class Neuron(nn.Module):
                 setattr(self, name, value)
         self._names = tuple(fields)
         try:
-            self.node("", (), (1,) if max((self._size(n) for n in fields), default=0) < 2 else self._shape())
+            node = self.node("", (), (1,) if max((self._size(n) for n in fields), default=0) < 2 else self._shape())
         except GraphError as error:
             raise SeamountError(f"{type(self).__name__}{error}") from None
+        self.bound = node.bound
 
     @property
     def spiking(self) -> bool:

@@ -72,7 +72,7 @@ def quantize(
     raise_all(QuantizationError, _not_finite(qnet))
     spikes = spikes_of(calibration)
     shapes, bounds = shapes_of(net, topology, tuple(spikes.shape[2:])), {INPUT: input_bound}
-    bounds |= {cell.name: cast(Neuron, net.get_submodule(cell.module)).node_type.bound for cell in topology.cells}
+    bounds |= {cell.name: cast(Neuron, net.get_submodule(cell.module)).bound for cell in topology.cells}
     for cell in topology.cells:
         _replace(net, qnet, cell, shapes, weight_bits, per_channel, limits, bounds)
     calibrate(qnet, spikes)
