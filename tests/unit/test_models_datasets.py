@@ -156,6 +156,20 @@ def test_what_is_held_out_keeps_the_classes_in_proportion():
         whole.hold_out(1)
 
 
+def test_folds_test_on_each_sample_once():
+    whole = datasets.load("digits").train
+    folds = [whole.fold(k, 4) for k in range(4)]
+    assert {len(part) for _, part in folds} == {len(whole) // 4, len(whole) // 4 + 1}
+    for rest, part in folds:
+        assert len(rest) + len(part) == len(whole)
+        assert (part.y.bincount() - whole.y.bincount() / 4).abs().max() < 1
+    samples = torch.cat([part.x for _, part in folds])
+    assert torch.equal(samples.sum(1).sort().values, whole.x.sum(1).sort().values)
+    for number, of in ((4, 4), (-1, 4), (0, 1)):
+        with pytest.raises(DataError, match=rf"digits.train: fold = {number} .*of {of} \(allowed 2 or more"):
+            whole.fold(number, of)
+
+
 def test_labels_per_step_fit_the_steps():
     x = torch.zeros(3, 7, 2, dtype=torch.int8)
     y = torch.tensor([[0, 1, -1, 1]] * 3)
