@@ -165,15 +165,19 @@ class _Sweep(fx.Interpreter):
             self._becomes(
                 n, self.spiking.call_function(operator.add, tuple(self.made[s] for s in n.all_input_nodes)), None
             )
+        elif n.op == "get_attr":
+            raise UnsupportedNodeError(f"{n.target}: a tensor used outside a module cannot be converted.")
         else:
             raise _unknown(n.name, getattr(n.target, "__name__", str(n.target)))
 
     def _converted(self, n: fx.Node, name: str, module: nn.Module, activations: Tensor) -> None:
         (source,) = n.all_input_nodes
-        if isinstance(module, DROPOUTS):
-            self._becomes(n, self.made[source], self.units[source])
-        elif isinstance(module, nn.ReLU):
+        if isinstance(module, nn.ReLU):
             self._relu(n, n.name if name in self.modules else name, activations)
+        elif name in self.modules:
+            raise UnsupportedNodeError(f"{name}: is called twice; give each call a module of its own.")
+        elif isinstance(module, DROPOUTS):
+            self._becomes(n, self.made[source], self.units[source])
         elif isinstance(module, nn.Flatten):
             self._flatten(n, name, module.start_dim, module.end_dim)
         elif isinstance(module, nn.AvgPool2d):
@@ -218,8 +222,7 @@ class _Sweep(fx.Interpreter):
         return unit
 
     def _module(self, n: fx.Node, name: str, module: nn.Module, unit: float | None) -> None:
-        if name in self.modules:
-            raise UnsupportedNodeError(f"{name}: is called twice; give each call a module of its own.")
+        assert name not in self.modules, name
         self.modules[name] = module
         self._becomes(n, self.spiking.call_module(name, (self.made[n.all_input_nodes[0]],)), unit)
 
