@@ -21,7 +21,7 @@ PACKAGES = {
     "seamount_models": ROOT / "models/seamount_models",
 }
 
-GENERATES_CODE = {"targets/seamount_targets/loihi/neuron_kernel.py", "toolchain/seamount/nn/kernels.py"}
+GENERATES_CODE = {"targets/seamount_targets/loihi/neuron_kernel.py", "toolchain/seamount/nn/loops.py"}
 """Files that may `exec`: the text they run is their own and holds nothing that was read."""
 
 

@@ -8,18 +8,20 @@ import pytest
 import torch
 
 import seamount as sm
-from seamount.nn import kernels
+from seamount.nn import kernels, loops
 from seamount.nn.neuron import held
 
 
-def test_threads_share_a_batch_without_changing_it(monkeypatch):
+def test_threads_and_blocks_share_a_batch_without_changing_it(monkeypatch):
     torch.manual_seed(0)
     monkeypatch.setattr(kernels, "FUSED", 0)
     cell, a = sm.nn.CubaLIF(0.5, 0.9), torch.randn(20, 9, 11, requires_grad=True)
     weight = torch.randn(20, 9, 11)
     alone = cell(a)
     (g_alone,) = torch.autograd.grad((alone * weight).sum(), a)
-    monkeypatch.setattr(kernels, "SHARE", 1)
+    monkeypatch.setattr(loops, "SHARE", 1)
+    monkeypatch.setattr(loops, "BLOCK", 1)
+    monkeypatch.setattr(loops, "LEAST", 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     shared = cell(a)
     (g_shared,) = torch.autograd.grad((shared * weight).sum(), a)

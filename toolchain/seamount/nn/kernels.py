@@ -1,6 +1,7 @@
 """A population through time, forward and backward: for CPU tensors one pass over memory, for others a loop of tensors.
 
-Both run the same written-out step (`trace.py`). A batch is shared out to threads in parts, which end with the call.
+Both run the same written-out step (`trace.py`), which `loops.py` compiles. The way back runs the way forth once more, a
+block of neurons at a time: that costs less than keeping its states, since memory is slower than arithmetic.
 A population that hears its own spikes adds `W s[t-1]` to its input before each step, `W^T g[t+1]` to its spikes'
 gradient on the way back.
 """
@@ -8,23 +9,20 @@ gradient on the way back.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from seamount.nn import trace
+from seamount.nn.loops import Pass, compiled, function, over_time, product, share
 from seamount.nn.memory import empty
 from seamount.nn.surrogate import Surrogate
 from seamount.nn.trace import Value
 
-SHARE = 1 << 17
-"""Values of `[T, B, N]` that are worth a thread of their own."""
 FUSED = 1 << 14
 """Values of `[T, B, N]` from which a kernel is worth its compilation, about a second, once in a process."""
 
@@ -149,9 +147,9 @@ def forward(
         if loop is not None:
             loop.heard = empty(*a.shape, like=a)
             sequences, rows, matrix = [*sequences, loop.heard], [*rows, loop.before], [loop.weight.t()]
-        _share(kernel, a.shape, [*sequences, *rows, *columns, *matrix, numbers])
+        share(kernel, a, spec.recurrent, [*sequences, *rows, *columns, *matrix, numbers])
         return out, kept, last
-    step = spec.chip_step or _function(forward_code(spec).source)
+    step = spec.chip_step or function(forward_code(spec).source)
     number = torch.int64 if spec.chip_step else a.dtype
     arguments = chip if spec.chip_step else [*constants, *numbers]
     state, heard = [s.to(number) for s in last], a if loop is None else a.clone()
@@ -168,20 +166,20 @@ def forward(
 
 
 def backward(
-    spec: Spec, g: Tensor, gradients: Sequence[Tensor], a: Tensor, out: Tensor, kept: Sequence[Tensor],
-    constants: Sequence[Tensor], a_unit: Tensor, unit: Tensor, loop: Tensor | None = None,
+    spec: Spec, g: Tensor, gradients: Sequence[Tensor], a: Tensor, states: Sequence[Tensor],
+    constants: Sequence[Tensor], chip: Sequence[Tensor], a_unit: Tensor, unit: Tensor, loop: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
-    """Gradients of a population's run.
+    """Gradients of a population's run, which is run once more instead of having been kept.
 
     Args:
         spec: what ran.
         g: gradient of the output, `[T, B, N]`.
         gradients: of the last state, each `[B, N]`.
-        a, kept: input and saved states of `forward`, `[T, B, N]`.
-        out: its output or the sign of it, of any dtype.
+        a: input of `forward`, `[T, B, N]`; of a recurrent population what it heard.
+        states, chip: those of `forward`.
         constants: those that come as tensors, each `[N]`; of a chip's population dequantized.
         a_unit, unit: value of one unit of a and of the state, `[N]`.
-        loop: the weight of a recurrent population, `[N, N]`, whose `a` is what it heard.
+        loop: the weight of a recurrent population, `[N, N]`.
 
     Returns:
         Gradients of a `[T, B, N]`, of the first state, each `[B, N]`, and of the wanted constants, each `[B, N]`.
@@ -192,12 +190,15 @@ def backward(
     numbers = torch.tensor([1.0, *code.numbers], dtype=a.dtype, device=a.device)
     if a.device.type == "cpu" and a.numel() >= FUSED:
         kernel = _backward_kernel(spec)
-        rows, matrix = [*carried, *sums], []
+        rows, matrix = [*(s.clone() for s in states), *carried, *sums], []
         if loop is not None:
             rows, matrix = [*rows, torch.empty_like(a[0]), torch.zeros_like(a[0])], [loop]
-        _share(kernel, a.shape, [g, a, out, *kept, g_a, *rows, *constants, a_unit, unit, *matrix, numbers])
+        columns = [*constants, *(chip if spec.chip_step else []), a_unit, unit]
+        again = torch.tensor(forward_code(spec).numbers, dtype=a.dtype)
+        share(kernel, a, spec.recurrent, [g, a, g_a, *rows, *columns, *matrix, torch.cat([numbers, again])])
         return g_a, carried, sums
-    step, zero = _function(code.source), torch.zeros_like(a[0])
+    out, kept, _ = forward(spec, a, states, constants, chip, keep)
+    step, zero = function(code.source), torch.zeros_like(a[0])
     for t in reversed(range(len(a))):
         old = [zero] * spec.states
         for k, array in zip(keep, kept, strict=True):
@@ -211,128 +212,74 @@ def backward(
     return g_a, carried, sums
 
 
-@cache
-def _function(source: str, compiled: bool = False) -> Any:
-    scope: dict[str, Any] = {}
-    exec(source, scope)
-    return _compiled(inline="always")(scope["step"]) if compiled else scope["step"]
+def _step(spec: Spec, heard: str, first_number: int) -> tuple[str, list[str], int, dict[str, Any]]:
+    """The line of a forward step, `o` and `z0, z1 ..` from the states `s0, s1 ..`.
 
-
-def _compiled(**options: Any) -> Any:
-    """`njit` beside Python's own threads; division as in NumPy, since a check for 0 would keep loops from vectors."""
-    return njit(nogil=True, error_model="numpy", **options)
-
-
-def _loop(
-    lines: Sequence[str], sequences: Sequence[str], states: Sequence[str], columns: Sequence[str], numbers: int,
-    reverse: bool, scope: dict[str, Any], row: str = "",
-) -> Any:  # fmt: skip
-    """Compile lines of a loop over time, batch and neurons; only as text can it take a varying number of arrays.
-
-    Args:
-        lines: the loop's body, in which every array is a row with index j.
-        sequences, states, columns: names of arrays `[T, B, N]`, `[B, N]` and `[N]`, in the order of the arguments.
-        numbers: how many there are, `n0, n1 ..`; they come as the last array.
-        reverse: from the last step to the first.
-        scope: what else the lines use.
-        row: what a recurrent population does before each row, with `weight [N, N]` as one array more.
+    Returns:
+        The line, the names of its columns, how many numbers it uses, and what it calls.
     """
-    order = "range(steps - 1, -1, -1)" if reverse else "range(steps)"
-    arrays = [f"all_{name}" for name in (*sequences, *states)]
-    text = [
-        f"def loop(first, last, {', '.join([*arrays, *columns, *(['weight'] if row else []), 'numbers'])}):",
-        f"    steps, width = {arrays[0]}.shape[0], {arrays[0]}.shape[2]",
-        *(f"    n{i} = numbers[{i}]" for i in range(numbers)),
-        f"    for t in {order}:",
-        "        for b in range(first, last):",
-        *(f"            {name} = all_{name}[b]" for name in states),
-        *(f"            {name} = all_{name}[t, b]" for name in sequences),
-        *([f"            {row}"] if row else []),
-        "            for j in range(width):",
-        *(f"                {line}" for line in lines),
-    ]
-    exec("\n".join(text), scope)
-    return _compiled()(scope["loop"])
+    values = [heard, *(f"s{k}[j]" for k in range(spec.states))]
+    if spec.chip_step:
+        columns, numbers = [f"i{k}" for k in range(len(spec.constants))], 0
+        values = [f"int64({v})" for v in values] + [f"{c}[j]" for c in columns]
+        run: Any = compiled(inline="always")(spec.chip_step)
+    else:
+        columns, code = spec.free, forward_code(spec)
+        numbers = len(code.numbers)
+        names = ["n0", *(f"n{first_number + i}" for i in range(numbers))]
+        values += [*(f"{c}[j]" for c in columns), *names]
+        run = function(code.source, inline=True)
+    results = ["o", *(f"z{k}" for k in range(spec.states))]
+    return f"{', '.join(results)} = run({', '.join(values)})", columns, numbers, {"run": run, "int64": np.int64}
 
 
 @cache
 def _forward_kernel(spec: Spec, keep: tuple[int, ...]) -> Any:
-    states, kept = [f"s{k}" for k in range(spec.states)], [f"k{k}" for k in keep]
-    values = ["x[j]" if spec.recurrent else "a[j]", *(f"{s}[j]" for s in states)]
-    if spec.chip_step:
-        constants = [f"c{k}" for k in range(len(spec.constants))]
-        values = [f"int64({v})" for v in values] + [f"{c}[j]" for c in constants]
-        step: Any = _compiled(inline="always")(spec.chip_step)
-        numbers = 0
-    else:
-        constants, code = spec.free, forward_code(spec)
-        values += [f"{c}[j]" for c in constants] + [f"n{i}" for i in range(1 + len(code.numbers))]
-        step = _function(code.source, compiled=True)
-        numbers = 1 + len(code.numbers)
+    line, columns, numbers, scope = _step(spec, "x[j]" if spec.recurrent else "a[j]", 1)
+    states, sequences, row = [f"s{k}" for k in range(spec.states)], ["a", "out", *(f"k{k}" for k in keep)], ""
     lines = [
-        *(f"{array}[j] = s{k}[j]" for array, k in zip(kept, keep, strict=True)),
-        f"{', '.join(['o', *(f'z{k}' for k in range(spec.states))])} = step({', '.join(values)})",
+        *(f"k{k}[j] = s{k}[j]" for k in keep),
+        line,
         "out[j] = o",
         *(f"{s}[j] = z{k}" for k, s in enumerate(states)),
     ]
-    scope, sequences, row = {"step": step, "int64": np.int64}, ["a", "out", *kept], ""
     if spec.recurrent:
-        scope |= {"product": _compiled()(_product), "floor": np.floor}
+        scope |= {"product": compiled()(product), "floor": np.floor}
         row = "product(x, before if t == 0 else all_out[t - 1, b], weight)"
         lines.insert(0, "x[j] = a[j] + floor(x[j])" if spec.chip_step else "x[j] = a[j] + x[j]")
         sequences, states = [*sequences, "x"], [*states, "before"]
-    return _loop(lines, sequences, states, constants, numbers, False, scope, row)
+    return over_time([Pass(lines, row)], sequences, states, columns, [], 1 + numbers, scope, spec.recurrent)
 
 
 @cache
 def _backward_kernel(spec: Spec) -> Any:
     code, keep = backward_code(spec), saved(spec)
-    carried, sums = [f"s{k}" for k in range(spec.states)], [f"p{k}" for k in spec.wanted]
-    old = [f"k{k}[j] * unit[j]" if k in keep else "n0" for k in range(spec.states)]
-    results = ["ga", *(f"h{k}" for k in range(spec.states)), *(f"q{k}" for k in spec.wanted)]
-    values = [
-        "g[j] + total[j]" if spec.recurrent else "g[j]",
-        *(f"{c}[j]" for c in carried),
-        "a[j] * a_unit[j]",
-        *old,
-        "up",
-        "down",
+    line, columns, again, scope = _step(spec, "a[j]", 1 + len(code.numbers))
+    states, carried = [f"s{k}" for k in range(spec.states)], [f"h{k}" for k in range(spec.states)]
+    kept, sums = [f"k{k}" for k in keep], [f"p{k}" for k in spec.wanted]
+    forth = [
+        *(f"k{k}[j] = s{k}[j]" for k in keep),
+        line,
+        "sent[j] = (o > 0) - (o < 0)",
+        *(f"{s}[j] = z{k}" for k, s in enumerate(states)),
     ]
-    values += [f"{c}[j]" for c in spec.free] + [f"n{i}" for i in range(1 + len(code.numbers))]
-    lines = [
-        "up, down = (out[j] > 0) * n0, (out[j] < 0) * n0",
+    results = ["ga", *(f"z{k}" for k in range(spec.states)), *(f"q{k}" for k in spec.wanted)]
+    values = ["g[j] + total[j]" if spec.recurrent else "g[j]", *(f"{h}[j]" for h in carried), "a[j] * a_unit[j]"]
+    values += [f"k{k}[j] * unit[j]" if k in keep else "n0" for k in range(spec.states)]
+    values += ["up", "down", *(f"{c}[j]" for c in spec.free), *(f"n{i}" for i in range(1 + len(code.numbers)))]
+    back = [
+        "up, down = (sent[j] > 0) * n0, (sent[j] < 0) * n0",
         f"{', '.join(results)}{',' if len(results) == 1 else ''} = step({', '.join(values)})",
         "g_a[j] = ga * a_unit[j]",
-        *(f"{c}[j] = h{k}" for k, c in enumerate(carried)),
+        *(f"{h}[j] = z{k}" for k, h in enumerate(carried)),
         *(f"{p}[j] += q{k}" for k, p in zip(spec.wanted, sums, strict=True)),
     ]
-    sequences = ["g", "a", "out", *(f"k{k}" for k in keep), "g_a"]
-    columns = [*spec.free, "a_unit", "unit"]
-    scope, states, row = {"step": _function(code.source, compiled=True)}, [*carried, *sums], ""
+    scope |= {"step": function(code.source, inline=True)}
+    rows, row = [*states, *carried, *sums], ""
     if spec.recurrent:
-        scope["product"] = _compiled()(_product)
+        scope |= {"product": compiled()(product)}
         row = "product(total, after if t + 1 == steps else all_g_a[t + 1, b], weight)"
-        states = [*states, "total", "after"]
-    return _loop(lines, sequences, states, columns, 1 + len(code.numbers), True, scope, row)
-
-
-def _product(total, factors, weight):
-    """`total = factors weight`, for weights `[in, out]`, by the factors that are not zero."""
-    total[:] = 0
-    for i in range(len(factors)):
-        factor, w = factors[i], weight[i]
-        if factor != 0:
-            for j in range(len(total)):
-                total[j] += factor * w[j]
-
-
-def _share(kernel: Any, shape: torch.Size, tensors: Sequence[Tensor]) -> None:
-    """Call a kernel, on parts of the batch in threads where it is large."""
-    arrays = [t.detach().contiguous().numpy() for t in tensors]
-    parts = min(torch.get_num_threads(), shape[1], max(1, shape.numel() // SHARE))
-    edges = [shape[1] * i // parts for i in range(parts + 1)]
-    if parts == 1:
-        kernel(*edges, *arrays)
-        return
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(lambda part: kernel(edges[part], edges[part + 1], *arrays), range(parts)))
+        rows += ["total", "after"]
+    columns = [*spec.free, *(columns if spec.chip_step else []), "a_unit", "unit"]
+    passes, numbers = [Pass(forth), Pass(back, row, reverse=True)], 1 + len(code.numbers) + again
+    return over_time(passes, ["g", "a", "g_a"], rows, columns, [*kept, "sent"], numbers, scope, spec.recurrent)

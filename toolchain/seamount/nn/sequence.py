@@ -56,10 +56,7 @@ class Population(torch.autograd.Function):
         *tensors: Tensor,
     ):  # fmt: skip
         states, constants = tensors[: spec.states], tensors[spec.states :]
-        shape = a.shape[2:]
-        trains = any(ctx.needs_input_grad)
-        needed = kernels.saved(spec) if trains else []
-        kept: list[int] = sorted({*needed, *([] if keep is None else [keep])})
+        shape, kept = a.shape[2:], [] if keep is None else [keep]
         out, before, last = kernels.forward(
             spec,
             _rows(a, 2),
@@ -69,27 +66,21 @@ class Population(torch.autograd.Function):
             kept,
             loop,
         )
-        by_state = dict(zip(kept, before, strict=True))
         after = a.new_empty(0)
         if keep is not None:
-            after = torch.cat([by_state[keep][1:], last[keep][None]]).reshape(a.shape)
+            after = torch.cat([before[0][1:], last[keep][None]]).reshape(a.shape)
         ctx.spec, ctx.chip, ctx.loop = spec, chip, None if loop is None else loop.before
-        if not trains:
-            sent = out.new_empty(0)
-        elif loop is None:  # a quarter of `out`, which need not outlive the connection that reads it
-            sent = out.sign().to(torch.int8)
-        else:
-            a, sent = loop.heard, out
-        ctx.save_for_backward(a, sent, weight, *constants, *(by_state[k] for k in needed))
+        # A population that hears itself cannot be run again without its products.
+        a, sent = (a, None) if loop is None else (loop.heard, out)
+        ctx.save_for_backward(a, sent, weight, *tensors)
         ctx.mark_non_differentiable(after)
         return out.reshape(a.shape), after, *(s.reshape(a.shape[1:]) for s in last)
 
     @staticmethod
     def backward(ctx, g_out: Tensor, _, *g_states: Tensor):  # type: ignore[override]
         spec, chip = ctx.spec, ctx.chip
-        a, sent, weight, *rest = ctx.saved_tensors
-        count = len(spec.free)
-        constants, before = rest[:count], rest[count:]
+        a, sent, weight, *tensors = ctx.saved_tensors
+        states, constants = tensors[: spec.states], tensors[spec.states :]
         shape, rows = a.shape[2:], _rows(a, 2)
         unit = chip.unit if chip else torch.ones(())
         gain = chip.gain if chip else 1
@@ -98,8 +89,9 @@ class Population(torch.autograd.Function):
         if chip and spec.surrogate is None:
             g = g / units[1]
         g_a, g_first, g_constants = kernels.backward(
-            spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, sent, before,
-            _columns(constants, shape, a.dtype), units[0], units[1], weight,
+            spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, [_rows(s, 1) for s in states],
+            _columns(constants, shape, a.dtype), _columns(chip.constants, shape, torch.int64) if chip else [],
+            units[0], units[1], weight,
         )  # fmt: skip
         g_weight = None
         if weight is not None:

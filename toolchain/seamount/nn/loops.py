@@ -1,0 +1,111 @@
+"""Loops over time, batch and neurons that are compiled from lines of text, on parts of the batch in threads.
+
+Only as text can a loop take a varying number of arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+SHARE = 1 << 17
+"""Values of `[T, B, N]` that are worth a thread of their own."""
+BLOCK, LEAST = 1 << 16, 64
+"""Values of `[T, neurons]` that stay in a core's cache between a pass forth and back, and fewest neurons of a block."""
+
+
+@cache
+def function(source: str, inline: bool = False) -> Any:
+    """The `step` that a text defines; as it is, or to be compiled into a loop."""
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    return compiled(inline="always")(scope["step"]) if inline else scope["step"]
+
+
+def compiled(**options: Any) -> Any:
+    """`njit` beside Python's own threads; division as in NumPy, since a check for 0 would keep loops from vectors."""
+    return njit(nogil=True, error_model="numpy", **options)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass over time: a loop's body, in which every array is a row with index j, and what is done before each row."""
+
+    lines: Sequence[str]
+    row: str = ""
+    reverse: bool = False
+
+
+def over_time(
+    passes: Sequence[Pass], sequences: Sequence[str], states: Sequence[str], columns: Sequence[str],
+    scratch: Sequence[str], numbers: int, scope: dict[str, Any], matrix: bool,
+) -> Any:  # fmt: skip
+    """Compile passes over time, for each sample and block of neurons.
+
+    Args:
+        passes: one after the other.
+        sequences, states, columns: names of arrays `[T, B, N]`, `[B, N]` and `[N]`, in the order of the arguments.
+        scratch: names of sequences that live for a block; the last is int8, the others are like the first sequence.
+        numbers: how many there are, `n0, n1 ..`; they come as the last array.
+        scope: what else the lines use.
+        matrix: `weight [N, N]` comes before the numbers.
+    """
+    like = f"all_{sequences[0]}"
+    arrays = [f"all_{name}" for name in (*sequences, *states, *columns)]
+    part = "first_j:first_j + width"
+    text = [
+        f"def loop(first, last, block, {', '.join([*arrays, *(['weight'] if matrix else []), 'numbers'])}):",
+        f"    steps, all_width = {like}.shape[0], {like}.shape[2]",
+        *(f"    all_{name} = empty((steps, block), {like}.dtype)" for name in scratch[:-1]),
+        *(f"    all_{name} = empty((steps, block), int8)" for name in scratch[-1:]),
+        *(f"    n{i} = numbers[{i}]" for i in range(numbers)),
+        "    for b in range(first, last):",
+        "        for first_j in range(0, all_width, block):",
+        "            width = min(block, all_width - first_j)",
+        *(f"            {name} = all_{name}[b, {part}]" for name in states),
+        *(f"            {name} = all_{name}[{part}]" for name in columns),
+    ]
+    for one in passes:
+        text += [
+            f"            for t in {'range(steps - 1, -1, -1)' if one.reverse else 'range(steps)'}:",
+            *(f"                {name} = all_{name}[t, b, {part}]" for name in sequences),
+            *(f"                {name} = all_{name}[t]" for name in scratch),
+            *([f"                {one.row}"] if one.row else []),
+            "                for j in range(width):",
+            *(f"                    {line}" for line in one.lines),
+        ]
+    scope |= {"empty": np.empty, "int8": np.int8}
+    exec("\n".join(text), scope)
+    return compiled()(scope["loop"])
+
+
+def product(total, factors, weight):
+    """`total = factors weight`, a row, for weights `[in, out]`, by the factors that are not zero."""
+    total[:] = 0
+    for i in range(len(factors)):
+        factor, w = factors[i], weight[i]
+        if factor != 0:
+            for j in range(len(total)):
+                total[j] += factor * w[j]
+
+
+def share(kernel: Any, a: Tensor, whole: bool, tensors: Sequence[Tensor]) -> None:
+    """Call what `over_time` made for `a [T, B, N]`, with blocks of neurons unless it needs them `whole`."""
+    arrays = [t.detach().contiguous().numpy() for t in tensors]
+    steps, batch, width = a.shape
+    block = width if whole else min(width, max(LEAST, BLOCK // steps // LEAST * LEAST))
+    parts = min(torch.get_num_threads(), batch, max(1, a.numel() // SHARE))
+    edges = [batch * i // parts for i in range(parts + 1)]
+    if parts == 1:
+        kernel(*edges, block, *arrays)
+        return
+    with ThreadPoolExecutor(parts) as pool:
+        list(pool.map(lambda part: kernel(edges[part], edges[part + 1], block, *arrays), range(parts)))
