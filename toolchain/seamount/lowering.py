@@ -9,6 +9,7 @@ from torch import nn
 
 from seamount.errors import LoweringError
 from seamount.ir import Graph, Input, Node, Output
+from seamount.nn.delay import with_fixed_delays
 from seamount.nn.neuron import Neuron
 from seamount.synapses import input_shape as first_shape
 from seamount.synapses import lowered, shapes_of, starts
@@ -49,6 +50,7 @@ def lower(
         >>> sm.lower(net).stage
         'float'
     """
+    net = with_fixed_delays(net)
     topology = trace(net)
     for module_name, p in [*net.named_parameters(), *net.named_buffers()]:
         if not bool(torch.isfinite(p).all()):

@@ -13,6 +13,7 @@ from seamount.nn.connection import (
     WSConv2d,
     WSLinear,
 )
+from seamount.nn.delay import DelayedLinear
 from seamount.nn.feedback import Feedback
 from seamount.nn.graded import GradedLIF
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
@@ -51,6 +52,7 @@ __all__ = [
     "Conv2d",
     "CubaLIF",
     "Delayed",
+    "DelayedLinear",
     "Exponential",
     "FastSigmoid",
     "Feedback",

@@ -7,14 +7,14 @@ from math import prod
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seamount import targets
 from seamount.errors import QuantizationError, raise_all
 from seamount.limits import Limits
 from seamount.nn.connection import Parts, SumPool2d
+from seamount.nn.delay import with_fixed_delays
 from seamount.nn.neuron import Neuron, parent_of
-from seamount.nn.one_to_one import OneToOne
 from seamount.quantization.calibration import calibrate, spikes_of
 from seamount.quantization.connection import QuantConnection, quantized
 from seamount.quantization.population import QuantPopulation
@@ -63,6 +63,7 @@ def quantize(
     if weight_bits not in BITS:
         raise QuantizationError(f"weight_bits = {weight_bits} (allowed {BITS.start}..{BITS.stop - 1}).")
     limits = targets.find(target).limits
+    net = with_fixed_delays(net)
     qnet = copy.deepcopy(net)
     topology = trace(qnet)
     if any(isinstance(m, (QuantPopulation, QuantConnection)) for m in qnet.modules()):
@@ -106,8 +107,7 @@ def _replace(
             sharing=next(iter(connections.values()), None),
         )  # fmt: skip
         module.weight.requires_grad_(not isinstance(net.get_submodule(wire.module), SumPool2d))
-        if isinstance(source := net.get_submodule(wire.module), OneToOne):
-            module.pattern = source.pattern
+        module.pattern = cast(Tensor | None, getattr(net.get_submodule(wire.module), "pattern", None))
         connections[wire.name] = module
         _put(qnet, wire.name, module)
         for name in wire.before:
