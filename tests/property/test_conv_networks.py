@@ -9,7 +9,19 @@ from torch import nn
 
 import seamount as sm
 from seamount.errors import GraphError, LoweringError, QuantizationError, UnsupportedNodeError
-from seamount.nn import AvgPool2d, BatchNorm2d, Conv1d, Conv2d, Delayed, Flatten, SumPool2d, WSConv2d, WSLinear
+from seamount.nn import (
+    AvgPool2d,
+    BatchNorm2d,
+    Conv1d,
+    Conv2d,
+    Delayed,
+    Feedback,
+    Flatten,
+    SumPool2d,
+    Upsample2d,
+    WSConv2d,
+    WSLinear,
+)
 
 
 def louder(net: nn.Module, gain: float) -> nn.Module:
@@ -73,7 +85,31 @@ class Dense(nn.Module):
         return self.li(self.out(self.flat(self.pool(torch.cat((x, a, b), dim=2)))))
 
 
-NETWORKS = {"concatenating": Dense, "classic": classic, "standardised": standardised, "residual": Residual}
+class Feeding(nn.Module):
+    """Feedback through an upsampling; upsampling in front of a convolution and between populations."""
+
+    def __init__(self, reset: str) -> None:
+        super().__init__()
+        lif = [sm.nn.LIF(0.8, reset=reset) for _ in range(4)]
+        back = nn.Sequential(Upsample2d(2), Conv2d(6, 4, 3, padding=1, bias=False))
+        self.conv1 = Conv2d(2, 4, 3, padding=1, bias=False)
+        self.loop = Feedback(nn.Sequential(lif[0], Conv2d(4, 6, 2, stride=2, bias=False), lif[1]), back, 2)
+        self.on = nn.Sequential(AvgPool2d(4), Conv2d(6, 6, 1, bias=False), lif[2])
+        self.up = nn.Sequential(Upsample2d((3, 2)), Conv2d(6, 4, 3, padding=1, groups=2), lif[3])
+        self.more = nn.Sequential(Upsample2d((1, 2)), sm.nn.LIF(0.5, 0.5, reset=reset))
+        self.flat, self.out, self.li = Flatten(), nn.Linear(4 * 6 * 8, 5), sm.nn.LI(0.9)
+
+    def forward(self, x):
+        return self.li(self.out(self.flat(self.more(self.up(self.on(self.loop(self.conv1(x))))))))
+
+
+NETWORKS = {
+    "feeding": Feeding,
+    "concatenating": Dense,
+    "classic": classic,
+    "standardised": standardised,
+    "residual": Residual,
+}
 
 
 def made(name: str, reset: str) -> tuple[nn.Module, torch.Tensor]:
@@ -122,8 +158,9 @@ def test_quantized_networks_are_their_graphs_before_and_after_training(name, bit
     assert max(s.mean() for s in sm.compile(after, "reference").run(x, ["spikes"]).spikes.values()) > 0.01
 
 
-def test_every_target_runs_what_torch_trained():
-    net, x = made("classic", "subtract")
+@pytest.mark.parametrize("name", ["classic", "feeding"])
+def test_every_target_runs_what_torch_trained(name):
+    net, x = made(name, "subtract")
     qnet = sm.quantize(net, calibration=x)
     sm.verify(sm.lower(qnet), ["reference", "onnxruntime", "loihi2", qnet], x).check()
 
@@ -182,6 +219,10 @@ REFUSED = [
     ((Conv2d(2, 3, 3), lif, nn.Flatten(), nn.Linear(147, 2), sm.nn.LI(0.9)), UnsupportedNodeError, r"^2: flattens"),
     ((Conv2d(2, 3, 3), BatchNorm2d(3, track_running_stats=False), lif), UnsupportedNodeError, r"^1: keeps no stat"),
     ((Conv2d(2, 3, 3), BatchNorm2d(2), lif), LoweringError, r"^1: normalises 2 channels of 0 \(has 3\)"),
+    ((Conv2d(2, 3, 3), Upsample2d(2), lif), UnsupportedNodeError, r"^1: upsamples synaptic input"),
+    ((Upsample2d(2), Conv2d(2, 3, 3, stride=2), lif), LoweringError, r"^0: upsamples what 1 reads \(allowed: a conv"),
+    ((Upsample2d(2), Flatten(), nn.Linear(648, 3), lif), LoweringError, r"^0: upsamples what 2 reads"),
+    ((Upsample2d(2), SumPool2d(2), Conv2d(2, 3, 3), lif), UnsupportedNodeError, r"^1: a pool beside 0, which ups"),
     ((nn.Linear(162, 3), SumPool2d(2), lif), UnsupportedNodeError, r"^1: pools what 0 delivers"),
     ((Conv2d(2, 3, 3), nn.MaxPool2d(2), lif), UnsupportedNodeError, r"^1: MaxPool2d cannot be lowered"),
     ((Conv2d(2, 3, 3), sm.nn.CubaLIF(0.5, 0.9)), UnsupportedNodeError, r"^0: its bias would pass through the current"),

@@ -145,3 +145,36 @@ def test_reports_count_the_synapses_that_a_chip_stores():
     (row,) = connection_rows(graph)
     assert row["synapses"] == 4 * 16 * 2 * 9
     assert row["weight"] == "[4, 2, 3, 3]"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_spaced_convolution_is_a_transposed_one(seed):
+    """Its sums are torch's; matrix, synapses and largest sum agree with them."""
+    rng = np.random.default_rng(seed)
+    dims, groups = 1 + seed % 2, 1 + seed % 3 // 2
+    spacing, dilation, kernel = (tuple(int(n) for n in rng.integers(1, 5, dims)) for _ in range(3))
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    padding = tuple(int(rng.integers(0, r + 1)) for r in reach)
+    in_shape = (2 * groups, *(int(n) for n in rng.integers(5, 8, dims)))
+    weight = rng.integers(-9, 9, (3 * groups, 2, *kernel))
+    node = IntConv(
+        name="conv", inputs=("input",), weight=weight, spacing=spacing, dilation=dilation,
+        padding=tuple(max(p, r - 4) for p, r in zip(padding, reach, strict=True)), groups=groups,
+    )  # fmt: skip
+    s = rng.integers(0, 2, (3, *in_shape))
+    mirrored = np.flip(weight, range(2, 2 + dims)).reshape(groups, 3, 2, *kernel).swapaxes(1, 2)
+    want = [functional.conv_transpose1d, functional.conv_transpose2d][dims - 1](
+        torch.tensor(s).double(), torch.tensor(mirrored.reshape(2 * groups, 3, *kernel).copy()).double(),
+        stride=spacing, dilation=dilation, groups=groups,
+        padding=[r - p for r, p in zip(reach, node.padding, strict=True)],
+    )  # fmt: skip
+    np.testing.assert_array_equal(node.apply(s), want)
+    matrix = node.matrix(in_shape)
+    np.testing.assert_array_equal(s.reshape(3, -1) @ matrix.T, want.flatten(1))
+    assert node.count(in_shape) == np.count_nonzero(matrix)
+    assert np.abs(matrix).sum(axis=1).max() <= node.largest_sum(1) <= np.abs(weight).reshape(3 * groups, -1).sum(1).max()
+
+
+def test_a_convolution_is_spaced_or_strided():
+    with pytest.raises(GraphError, match=r"^conv: spacing \(2, 2\) with stride \(1, 3\) \(allowed: one of them\)"):
+        Conv(name="conv", inputs=("input",), weight=np.ones((1, 1, 2, 2)), spacing=2, stride=(1, 3))

@@ -13,7 +13,7 @@ from torch import nn
 
 from seamount.errors import LoweringError, UnsupportedNodeError
 from seamount.ir import Connection, Conv, Linear
-from seamount.nn.connection import SumPool2d
+from seamount.nn.connection import AvgPool2d, SumPool2d, Upsample2d
 from seamount.passes import fold
 from seamount.topology import INPUT, Cell, Topology, Wire
 
@@ -39,7 +39,7 @@ def lowered(net: nn.Module, wire: Wire, in_shape: Shape, start: int = 0) -> tupl
     module = net.get_submodule(wire.module)
     if hasattr(module, "chip_weight"):
         quantized = cast("QuantConnection", module)
-        node, bias, pools = quantized.node(wire), None, [pool_of(net, name) for name in wire.before]
+        node, bias, pools = quantized.node(wire), None, pools_of(net, wire)
     else:
         node, bias, pools = unpooled(net, wire, in_shape, start)
     return without_pools(node, pools, in_shape), bias
@@ -79,7 +79,7 @@ def starts(net: nn.Module, cell: Cell, shapes: dict[str, Shape]) -> dict[str, in
 
 def inputs_of(net: nn.Module, wire: Wire, in_shape: Shape) -> int:
     """How many channels, or inputs of an nn.Linear, a wire brings."""
-    shape = shapes_through([pool_of(net, name) for name in wire.before], in_shape)[-1]
+    shape = shapes_through(pools_of(net, wire), in_shape)[-1]
     return prod(shape) if isinstance(net.get_submodule(wire.module), nn.Linear) else shape[0]
 
 
@@ -87,7 +87,7 @@ def unpooled(
     net: nn.Module, wire: Wire, in_shape: Shape, start: int = 0
 ) -> tuple[Linear | Conv, np.ndarray | None, list[fold.Pool]]:
     """The connection of a float wire with all but the pools before it: node, bias, and these pools, which only sum."""
-    pools = [pool_of(net, name) for name in wire.before]
+    pools = pools_of(net, wire)
     shape = shapes_through(pools, in_shape)[-1]
     node, bias = _synapses(net.get_submodule(wire.module), wire, shape)
     if wire.part is not None:
@@ -97,6 +97,10 @@ def unpooled(
     for name in wire.after:
         node, bias = _after(net, name, node, bias)
     node = fold.scale(node, prod(_factor(net, name) for name in wire.before))
+    for name in reversed(wire.before):
+        module = net.get_submodule(name)
+        if isinstance(module, Upsample2d):
+            node = fold.upsample_before(node, module.factor, name)
     if wire.part:
         bias = None  # the first part has it
     if bias is not None and isinstance(node, Conv):
@@ -146,15 +150,24 @@ def input_shape(net: nn.Module, topology: Topology) -> Shape:
     return (sizes[0],)
 
 
-def pool_of(net: nn.Module, name: str) -> fold.Pool:
-    module = cast(SumPool2d, net.get_submodule(name))
-    return fold.Pool(name, module.kernel_size, module.stride)
+def pools_of(net: nn.Module, wire: Wire) -> list[fold.Pool]:
+    """The pools between a wire's source and its connection, of which what upsamples is a part.
+
+    Raises:
+        UnsupportedNodeError: there are both.
+    """
+    modules = {name: net.get_submodule(name) for name in (*wire.before, wire.module)}
+    upsampling = [name for name, module in modules.items() if isinstance(module, Upsample2d)]
+    pools = {name: module for name, module in modules.items() if isinstance(module, SumPool2d)}
+    if upsampling and pools:
+        raise UnsupportedNodeError(f"{[*pools][-1]}: a pool beside {upsampling[0]}, which upsamples (allowed: one).")
+    return [fold.Pool(name, m.kernel_size, m.stride) for name, m in pools.items() if name in wire.before]
 
 
 def _factor(net: nn.Module, name: str) -> float:
     """What a pool multiplies its sums with."""
-    module = cast(SumPool2d, net.get_submodule(name))
-    return 1 / pool_of(net, name).size if module.mean else 1.0
+    module = net.get_submodule(name)
+    return 1 / prod(module.kernel_size) if isinstance(module, AvgPool2d) else 1.0
 
 
 def _synapses(module: nn.Module, wire: Wire, in_shape: Shape) -> tuple[Linear | Conv, np.ndarray | None]:
@@ -165,6 +178,9 @@ def _synapses(module: nn.Module, wire: Wire, in_shape: Shape) -> tuple[Linear | 
         pool.out_shape(in_shape)
         node = fold.pool_alone(wire.name, inputs, pool, in_shape[0])
         return (fold.scale(node, 1 / pool.size) if module.mean else node), None
+    if isinstance(module, Upsample2d):
+        node = Conv(name=wire.name, inputs=inputs, weight=np.ones((in_shape[0], 1, 1, 1)), groups=in_shape[0])
+        return fold.upsample_before(node, module.factor, wire.name), None
     weight = module.effective_weight() if hasattr(module, "effective_weight") else module.weight  # type: ignore[operator]
     bias = None if module.bias is None else _numpy(cast(torch.Tensor, module.bias))
     common = {"name": wire.name, "inputs": inputs, "delay": wire.delay, "weight": _numpy(weight)}  # type: ignore[arg-type]
@@ -201,7 +217,7 @@ def _after(
     if isinstance(module, SumPool2d):
         if not isinstance(node, Conv) or len(node.kernel) != len(module.kernel_size):
             raise UnsupportedNodeError(f"{name}: pools what {node.name} delivers (allowed: of a Conv2d).")
-        pool = pool_of(net, name)
+        pool = fold.Pool(name, module.kernel_size, module.stride)
         node, times = fold.pool_after(node, pool), pool.size * _factor(net, name)
         return fold.scale(node, _factor(net, name)), None if bias is None else bias * times
     assert isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))

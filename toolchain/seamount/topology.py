@@ -14,7 +14,7 @@ from torch import fx, nn
 from torch.fx.proxy import TraceError
 
 from seamount.errors import LoweringError, UnsupportedNodeError
-from seamount.nn.connection import NORMS, POOLS, SYNAPSES, Delayed, Flatten, Parts
+from seamount.nn.connection import NORMS, POOLS, SYNAPSES, Delayed, Flatten, Parts, Upsample2d
 from seamount.nn.feedback import Feedback
 from seamount.nn.neuron import Neuron, Recurrent
 
@@ -177,7 +177,7 @@ class _Reader:
             spikes = _spikes(name, given)
             return [Wire(f"{name}.connection", spikes.source, module.steps, spikes.pools)]
         if isinstance(module, POOLS):
-            return _pooled(name, given)
+            return _pooled(name, module, given)
         if isinstance(module, NORMS):
             wires = _input(name, given)
             if len({w.module for w in wires}) != 1:
@@ -254,12 +254,14 @@ def _flattened(name: str, module: nn.Flatten, given: Meaning | None) -> Spikes |
     return given if isinstance(given, Joined) else _spikes(name, given)
 
 
-def _pooled(name: str, given: Meaning | None) -> Meaning:
+def _pooled(name: str, module: nn.Module, given: Meaning | None) -> Meaning:
     """Part of the connection before it, or of the one that will read it."""
     if isinstance(given, Joined):
         return Joined(tuple(Spikes(s.source, (*s.pools, name)) for s in given.parts))
     if isinstance(given, Spikes):
         return Spikes(given.source, (*given.pools, name))
+    if isinstance(module, Upsample2d):
+        raise UnsupportedNodeError(f"{name}: upsamples synaptic input (allowed: spikes). Hint: before the convolution.")
     return [replace(w, after=(*w.after, name)) for w in _input(name, given)]
 
 

@@ -62,13 +62,14 @@ def convolution(node: IntConv, in_shape: tuple[int, ...]) -> Convolution:
     shape = node.out_shape(in_shape)
     size = (*[1] * (2 - len(node.kernel)), *node.kernel)
     (in_height, in_width), (height, width) = ([*[1] * (3 - len(x)), *x[1:]] for x in (in_shape, shape))
-    stride, padding, dilation = (
-        (*[default] * (2 - len(x)), *x) for x, default in ((node.stride, 1), (node.padding, 0), (node.dilation, 1))
+    stride, padding, dilation, spacing = (
+        (*[default] * (2 - len(x)), *x)
+        for x, default in ((node.stride, 1), (node.padding, 0), (node.dilation, 1), (node.spacing, 1))
     )
     reached = [
-        _reached(n, k, s, p, d, out)
-        for n, k, s, p, d, out in zip(
-            (in_height, in_width), size, stride, padding, dilation, (height, width), strict=True
+        _reached(np.arange(n) * u, k, s, p, d, out)
+        for n, k, s, p, d, u, out in zip(
+            (in_height, in_width), size, stride, padding, dilation, spacing, (height, width), strict=True
         )
     ]
     order = sorted(range(size[1]), key=lambda k: (k * dilation[1] % stride[1], -k))
@@ -80,9 +81,9 @@ def convolution(node: IntConv, in_shape: tuple[int, ...]) -> Convolution:
     )
 
 
-def _reached(n: int, kernel: int, stride: int, padding: int, dilation: int, out: int) -> np.ndarray:
-    """`[n, kernel]`: the output that each input reaches through each place of the kernel, -1 for none."""
-    reached, rest = np.divmod(np.arange(n)[:, None] + padding - np.arange(kernel) * dilation, stride)
+def _reached(at: np.ndarray, kernel: int, stride: int, padding: int, dilation: int, out: int) -> np.ndarray:
+    """`[n, kernel]`: the output that inputs, `at` these places, reach through each place of the kernel, -1 for none."""
+    reached, rest = np.divmod(at[:, None] + padding - np.arange(kernel) * dilation, stride)
     return np.where((rest == 0) & (reached >= 0) & (reached < out), reached, -1).astype(np.int64)
 
 

@@ -5,6 +5,7 @@ Weights are `[out, ...]`. An integer connection shifts its sum, and not each wei
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -61,13 +62,13 @@ class Linear(Connection):
 class Conv(Connection):
     r"""Float convolution in one or two dimensions, by the rank of the weight, as PyTorch's:
 
-        a[o, y] = sum over i, k of weight[o, i, k] s[group of o, i, stride y + dilation k - padding]
+        a[o, y] = sum over i, k of weight[o, i, k] z[group of o, i, stride y + dilation k - padding]
 
-    where s outside of its shape is zero.
+    where `z[spacing x] = s[x]`, and zero elsewhere: with a spacing above 1, a transposed convolution.
 
     Args:
         weight: float64 `[out, in / groups, *kernel]`.
-        stride, dilation, padding: one number a dimension, or one for all.
+        stride, dilation, padding, spacing: one number a dimension, or one for all; a spacing or a stride is 1.
         groups: parts into which channels in and out are split; output channels read their own part only.
         delay: steps, 0 for feed-forward.
     """
@@ -75,6 +76,7 @@ class Conv(Connection):
     stride: tuple[int, ...] = (1,)
     padding: tuple[int, ...] = (0,)
     dilation: tuple[int, ...] = (1,)
+    spacing: tuple[int, ...] = (1,)
     groups: int = 1
 
     stage: ClassVar[str | None] = "float"
@@ -89,7 +91,7 @@ class Conv(Connection):
             )
         if 0 in self.weight.shape:
             raise GraphError(f"{self.name}: weight of shape {self.weight.shape} is empty.")
-        for field in ("stride", "padding", "dilation"):
+        for field in ("stride", "padding", "dilation", "spacing"):
             object.__setattr__(self, field, _per_dimension(self, field, dims, least=field != "padding"))
         for k, d, p in zip(self.kernel, self.dilation, self.padding, strict=True):
             if p > d * (k - 1):
@@ -97,6 +99,8 @@ class Conv(Connection):
                     f"{self.name}: padding (used {p}, limit {d * (k - 1)} for a kernel of {k}). "
                     "Hint: beyond it the sum is always zero."
                 )
+        if max(self.spacing) > 1 and max(self.stride) > 1:
+            raise GraphError(f"{self.name}: spacing {self.spacing} with stride {self.stride} (allowed: one of them).")
         if self.groups < 1 or self.weight.shape[0] % self.groups:
             raise GraphError(f"{self.name}: {self.weight.shape[0]} channels do not split into {self.groups} groups.")
 
@@ -110,12 +114,13 @@ class Conv(Connection):
             wanted = ", ".join([str(channels), *["length"] * (len(self.kernel) == 1), *self._plane()])
             raise GraphError(f"{self.name}: reads {_values(in_shape)} (allowed ({wanted})).")
         shape = [self.weight.shape[0]]
-        for n, k, s, p, d in zip(in_shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True):
-            span = d * (k - 1) + 1
-            if n + 2 * p < span:
-                raise GraphError(f"{self.name}: a kernel that spans {span} (limit {n + 2 * p}, its input of {in_shape}"
+        geometry = zip(in_shape[1:], self.kernel, self.stride, self.padding, self.dilation, self.spacing, strict=True)
+        for n, k, s, p, d, u in geometry:
+            span, room = d * (k - 1) + 1, (n - 1) * u + 1 + 2 * p
+            if room < span:
+                raise GraphError(f"{self.name}: a kernel that spans {span} (limit {room}, its input of {in_shape}"
                                  f"{' with padding' * (p > 0)}).")  # fmt: skip
-            shape.append((n + 2 * p - span) // s + 1)
+            shape.append((room - span) // s + 1)
         return tuple(shape)
 
     def _plane(self) -> list[str]:
@@ -131,10 +136,12 @@ class Conv(Connection):
         """What each output position sees: `[B, *in_shape]` -> `[B, groups, positions, in / groups * kernel]`."""
         dims = len(self.kernel)
         shape = self.out_shape(s.shape[1:])
-        s = np.pad(s, [(0, 0), (0, 0), *((p, p) for p in self.padding)])
+        around = [(p, p + (n - 1) * u + 1) for n, p, u in zip(s.shape[2:], self.padding, self.spacing, strict=True)]
+        z = np.zeros((*s.shape[:2], *(end + p for (_, end), p in zip(around, self.padding, strict=True))), s.dtype)
+        z[(..., *(slice(*ends, u) for ends, u in zip(around, self.spacing, strict=True)))] = s
         span = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
         axes = tuple(range(2, 2 + dims))
-        windows = np.lib.stride_tricks.sliding_window_view(s, span, axis=axes)  # type: ignore[call-overload]
+        windows = np.lib.stride_tricks.sliding_window_view(z, span, axis=axes)  # type: ignore[call-overload]
         steps = (*self.stride, *self.dilation)
         windows = windows[(..., *(slice(None, None, n) for n in steps))]  # [B, C, *out, *kernel]
         grouped = windows.reshape(len(s), self.groups, -1, *windows.shape[2:])
@@ -142,7 +149,10 @@ class Conv(Connection):
         return grouped.reshape(len(s), self.groups, math.prod(shape[1:]), -1)
 
     def largest_sum(self, bound: int) -> int:
-        return int(np.abs(self.weight).reshape(len(self.weight), -1).sum(axis=1).max()) * bound
+        steps = [u // math.gcd(u, d) for u, d in zip(self.spacing, self.dilation, strict=True)]
+        taps = np.abs(self.weight).sum(axis=1)  # places in the kernel that are `steps` apart meet a source together
+        phases = itertools.product(*([slice(first, None, n) for first in range(n)] for n in steps))
+        return max(int(taps[(..., *at)].sum(axis=tuple(range(1, taps.ndim))).max()) for at in phases) * bound
 
     def synapses(self, in_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         shape = self.out_shape(in_shape)
@@ -156,10 +166,15 @@ class Conv(Connection):
 
     def count(self, in_shape: tuple[int, ...]) -> int:
         shape = self.out_shape(in_shape)
-        geometry = zip(in_shape[1:], shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        geometry = zip(
+            in_shape[1:], shape[1:], self.kernel, self.stride, self.padding, self.dilation, self.spacing, strict=True
+        )
         places = np.ones((), object)  # exact for any shape: nothing as large as the source is made
-        for n, out, k, s, p, d in geometry:
-            # by place in the kernel: first and last output position at which it is on the source, not in the padding
+        for n, out, k, s, p, d, u in geometry:
+            # by place in the kernel: first and last output position at which it is on the source, not in the padding;
+            # with a spacing, the first and last of the source from which it reaches the output
+            if u > 1:
+                n, out, s, p, d = out, n, u, -p, -d
             at = [(max(0, -((i * d - p) // s)), min(out - 1, (n - 1 + p - i * d) // s)) for i in range(k)]
             places = places[..., None] * np.array([max(0, last - first + 1) for first, last in at], object)
         return int(((self.weight != 0).sum(axis=(0, 1)) * places).sum())

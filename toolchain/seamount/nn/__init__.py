@@ -10,6 +10,7 @@ from seamount.nn.connection import (
     Delayed,
     Flatten,
     SumPool2d,
+    Upsample2d,
     WSConv2d,
     WSLinear,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "TernaryLIF",
     "Triangular",
     "TruncatedQuadratic",
+    "Upsample2d",
     "WSConv2d",
     "WSLinear",
     "carrying",

@@ -90,6 +90,27 @@ class AvgPool2d(SumPool2d):
     mean = True
 
 
+class Upsample2d(nn.Module):
+    """Repeats spikes of `[T, B, C, H, W]` over blocks; without neurons, so that it folds into a convolution behind it.
+
+    Args:
+        factor: size of a block, one number or (height, width).
+    """
+
+    def __init__(self, factor: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.factor = _pair(factor)
+        if min(self.factor) < 1:
+            raise SeamountError(f"Upsample2d: factor {self.factor} (allowed 1 or more).")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[.., C, H, W]` -> `[.., C, H factor, W factor]`, each value in a block of its own."""
+        return x.repeat_interleave(self.factor[0], -2).repeat_interleave(self.factor[1], -1)
+
+    def extra_repr(self) -> str:
+        return f"factor={self.factor}"
+
+
 class BatchNorm1d(nn.BatchNorm1d):
     """`nn.BatchNorm1d` of a connection's output `[T, B, N]`, with statistics over time and batch.
 
@@ -230,7 +251,7 @@ class Parts(nn.Module):
         return torch.stack([connection(s) for connection, s in parts]).sum(0)
 
 
-POOLS = (SumPool2d,)
+POOLS = (SumPool2d, Upsample2d)
 NORMS = (BatchNorm1d, BatchNorm2d, nn.BatchNorm1d, nn.BatchNorm2d)
 SYNAPSES = (nn.Linear, nn.Conv1d, nn.Conv2d)
 

@@ -81,6 +81,8 @@ def _pool_before_conv(conv: Conv, pool: Pool, in_shape: tuple[int, ...]) -> Conv
     Raises:
         LoweringError: the convolution pads, and there would be spikes in its padding.
     """
+    if max(conv.spacing) > 1:
+        raise LoweringError(f"{pool.name}: pools before {conv.name}, which upsamples (allowed: one of them).")
     for n, p, q, padding in zip(in_shape[1:], pool.kernel, pool.stride, conv.padding, strict=True):
         if padding and (p > q or (n - p) % q + p > q):
             raise LoweringError(
@@ -93,6 +95,34 @@ def _pool_before_conv(conv: Conv, pool: Pool, in_shape: tuple[int, ...]) -> Conv
         weight=_spread(conv.weight, taps, pool.kernel),
         stride=_times(conv.stride, pool.stride),
         padding=_times(conv.padding, pool.stride),
+        dilation=(1,),
+    )
+
+
+def upsample_before(connection: Connection, factor: tuple[int, ...], name: str) -> Conv:
+    """A convolution of upsampled spikes is one of spaced spikes, with a larger kernel.
+
+    W'[.., a d + r] = sum of W[.., a] over taps a and r < u;    spacing u, padding P + u - 1, dilation 1
+
+    Args:
+        connection: what reads the upsampled spikes.
+        factor: u, one number a dimension.
+        name: of what upsamples, for errors.
+
+    Raises:
+        LoweringError: it is no convolution, or one with a stride.
+    """
+    fits = isinstance(connection, Conv) and len(connection.kernel) == len(factor)
+    if not fits or max(*connection.stride, *connection.spacing) > 1:
+        raise LoweringError(
+            f"{name}: upsamples what {connection.name} reads (allowed: a convolution of {len(factor)} dimensions, of "
+            "stride 1)."
+        )
+    return replace(
+        connection,
+        weight=_spread(connection.weight, connection.dilation, factor),
+        spacing=factor,
+        padding=tuple(p + u - 1 for p, u in zip(connection.padding, factor, strict=True)),
         dilation=(1,),
     )
 

@@ -79,7 +79,7 @@ class QuantConnection(nn.Module):
         """Take over a float connection's weight and bias."""
         self.bits, self.bound, self.in_shape, self.out_shape = bits, bound, in_shape, out_shape
         self.magnification = 0
-        if sharing is not None:
+        if sharing is not None and np.any(node.weight):
             self.magnification = int(np.floor(np.log2(float(sharing.weight.detach().abs().max()) / _largest(node))))
         self.register_buffer("weight_exp", torch.tensor(0))
         self.scale: Tensor | None = None
@@ -160,11 +160,14 @@ class _QuantConv(QuantConnection):
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
+    spacing: tuple[int, ...]
+    kernel_size: tuple[int, ...]
     groups: int
     convolve: Any
+    transposed: Any
 
     def _node(self, **fields: Any) -> IntConnection:
-        return IntConv(**fields, **self._geometry())
+        return IntConv(**fields, **self._geometry(), spacing=self.spacing)
 
     def _geometry(self) -> dict[str, Any]:
         names = ("stride", "padding", "dilation", "groups")
@@ -175,27 +178,35 @@ class _QuantConv(QuantConnection):
         return self.weight.device.type == "cpu"
 
     def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
-        return each_step(lambda s: type(self).convolve(s, q, **self._geometry()), spikes, q.ndim - 1)
+        if max(self.spacing) == 1:
+            return each_step(lambda s: type(self).convolve(s, q, **self._geometry()), spikes, q.ndim - 1)
+        options: dict[str, Any] = {"dilation": self.dilation, "groups": self.groups, "stride": self.spacing}
+        sizes = zip(self.kernel_size, self.dilation, self.padding, strict=True)
+        options["padding"] = tuple(d * (k - 1) - p for k, d, p in sizes)
+        mirrored = q.flip(*range(2, q.ndim)).unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
+        return each_step(lambda s: type(self).transposed(s, mirrored, **options), spikes, q.ndim - 1)
 
 
 class QuantConv1d(_QuantConv, qnn.QuantConv1d):
     """`nn.Conv1d` on the chip's integers: spikes `[.., C, L]` -> a; arguments as of `quantized`."""
 
     spread = (1,)
-    convolve = staticmethod(functional.conv1d)
+    convolve, transposed = staticmethod(functional.conv1d), staticmethod(functional.conv_transpose1d)
 
     def __init__(self, node: Conv, options: dict[str, Any]) -> None:
         qnn.QuantConv1d.__init__(self, **_arguments(node), **options)
+        self.spacing = node.spacing
 
 
 class QuantConv2d(_QuantConv, qnn.QuantConv2d):
     """`nn.Conv2d` on the chip's integers: spikes `[.., C, H, W]` -> a; arguments as of `quantized`."""
 
     spread = (1, 1)
-    convolve = staticmethod(functional.conv2d)
+    convolve, transposed = staticmethod(functional.conv2d), staticmethod(functional.conv_transpose2d)
 
     def __init__(self, node: Conv, options: dict[str, Any]) -> None:
         qnn.QuantConv2d.__init__(self, **_arguments(node), **options)
+        self.spacing = node.spacing
 
 
 def quantized(

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from seamount import targets
 from seamount.errors import QuantizationError, raise_all
 from seamount.limits import Limits
-from seamount.nn.connection import Parts, SumPool2d
+from seamount.nn.connection import POOLS, Parts, SumPool2d
 from seamount.nn.delay import with_fixed_delays
 from seamount.nn.neuron import Neuron, parent_of
 from seamount.quantization.calibration import calibrate, spikes_of
 from seamount.quantization.connection import QuantConnection, quantized
 from seamount.quantization.population import QuantPopulation
-from seamount.synapses import inputs_of, pool_of, shapes_of, shapes_through, starts, unpooled
+from seamount.synapses import inputs_of, shapes_of, shapes_through, starts, unpooled
 from seamount.topology import INPUT, Cell, trace
 
 BITS = range(2, 9)
@@ -106,15 +106,14 @@ def _replace(
             in_shape=in_shape, out_shape=node.out_shape(shapes_through(pools, in_shape)[-1]),
             sharing=next(iter(connections.values()), None),
         )  # fmt: skip
-        module.weight.requires_grad_(not isinstance(net.get_submodule(wire.module), SumPool2d))
+        module.weight.requires_grad_(not isinstance(net.get_submodule(wire.module), POOLS))
         module.pattern = cast(Tensor | None, getattr(net.get_submodule(wire.module), "pattern", None))
         connections[wire.name] = module
         _put(qnet, wire.name, module)
-        for name in wire.before:
-            pool = pool_of(net, name)
-            _put(qnet, name, SumPool2d(pool.kernel, pool.stride))  # type: ignore[arg-type]
-        for name in wire.after:
+        for name in (*wire.before, *wire.after):
             _put(qnet, name, nn.Identity())
+        for pool in pools:
+            _put(qnet, pool.name, SumPool2d(pool.kernel, pool.stride))  # type: ignore[arg-type]
     neuron = qnet.get_submodule(cell.module)
     assert isinstance(neuron, Neuron)
     _put(qnet, cell.module, QuantPopulation(neuron, [connections[w.name] for w in cell.wires], limits, cell.name))

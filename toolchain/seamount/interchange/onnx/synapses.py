@@ -34,7 +34,7 @@ def synapses(graph: Graph, node: Linear | Conv, number: int) -> Body:
         a = body.emit("MatMul", [s.cast(exact), body.emit("Transpose", [weight], exact, perm=[1, 0])], exact)
         a = a if len(shape) == 1 else _reshaped(body, a, shape)
     elif exact == FLOAT:
-        a = _convolved(body, node, s.cast(exact), weight)
+        a = (_convolved if max(node.spacing) == 1 else _transposed)(body, node, s.cast(exact), weight)
     else:
         a = _patched(body, node, s.cast(exact), weight, in_shape)
     a = a.cast(number)
@@ -56,6 +56,22 @@ def _convolved(body: Body, node: Conv, s: Symbol, weight: Symbol) -> Symbol:
     """The standard operator, which onnxruntime has for float32 only."""
     return body.emit(
         "Conv", [s, weight], FLOAT, strides=node.stride, pads=[*node.padding] * 2, dilations=node.dilation,
+        group=node.groups,
+    )  # fmt: skip
+
+
+def _transposed(body: Body, node: Conv, s: Symbol, weight: Symbol) -> Symbol:
+    """The standard operator whose strides are the spacing; its kernel is `[in, out / groups, ..]` and mirrored."""
+    outputs, inputs = len(node.weight) // node.groups, node.weight.shape[1]
+    dims = len(node.kernel)
+    weight = _reshaped(body, weight, (outputs, inputs, *node.kernel), first=node.groups)
+    weight = body.emit("Transpose", [weight], FLOAT, perm=[0, 2, 1, *range(3, 3 + dims)])
+    weight = _reshaped(body, weight, (outputs, *node.kernel), first=node.groups * inputs)
+    mirror = ([-1] * dims, [-(1 << 62)] * dims, range(2, 2 + dims), [-1] * dims)  # from, to, axes, steps
+    weight = body.emit("Slice", [weight, *(_integers(body, np.array(i)) for i in mirror)], FLOAT)
+    pads = [d * (k - 1) - p for k, p, d in zip(node.kernel, node.padding, node.dilation, strict=True)]
+    return body.emit(
+        "ConvTranspose", [s, weight], FLOAT, strides=node.spacing, pads=pads * 2, dilations=node.dilation,
         group=node.groups,
     )  # fmt: skip
 
