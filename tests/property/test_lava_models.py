@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from seamount.errors import TargetError
 from seamount.fixed_point import ACT_SHIFT, DECAY_BITS
-from seamount.neurons import resonate
+from seamount.neurons import graded, resonate
+from seamount.neurons.leaky import retention_u, retention_v
 from seamount_targets.lava.support import require_lava
 
 try:
@@ -55,3 +56,20 @@ def test_resonators_are_lavas(a, u, v, re, im, vth):
     np.testing.assert_array_equal(sent[0], s)
     np.testing.assert_array_equal(model.real, u)
     np.testing.assert_array_equal(model.imag, v)
+
+
+@given(a=st.lists(row(1 - 2**17, 2**17 - 1, 63, 64, -63, -64), min_size=1, max_size=4), vth=st.integers(0, 63))
+@settings(max_examples=100, deadline=None)
+def test_graded_spikes_without_memory_are_lavas(a, vth):
+    """GradedVec sends what it hears; a retention of 1 / 4096 leaves nothing of what stayed below a small threshold."""
+    from lava.proc.graded.models import PyGradedVecModelFixed
+
+    model = PyGradedVecModelFixed({})
+    model.v, model.vth = np.zeros(N, np.int32), vth
+    u = v = np.zeros(N, np.int64)
+    for x in a:
+        sent = ports(model, a_in=x)
+        model.run_spk()
+        retentions = retention_u(4095), retention_v(4095)
+        s, u, v = graded.int_step(x, u, v, *retentions, 0, vth << ACT_SHIFT, 0, 1, ACT_SHIFT)
+        np.testing.assert_array_equal(sent[0], s)

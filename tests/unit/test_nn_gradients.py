@@ -27,6 +27,7 @@ MODELS = {
     "refractory": (sm.nn.RefractoryLIF, {"refractory": 2}, ()),
     "adaptive": (sm.nn.ALIF, {"rho": 0.9, "adaptation": 3.0}, ("rho", "adaptation")),
     "ternary": (sm.nn.TernaryLIF, {}, ()),
+    "graded": (sm.nn.GradedLIF, {}, ()),
     "resonant": (sm.nn.ResonateAndFire, {"period": 5.0}, ("omega",)),
 }
 """Name -> class, what it takes beyond an integrator, and what of that trains."""
@@ -79,8 +80,8 @@ def by_the_equations(cell: sm.nn.Neuron, a: torch.Tensor) -> torch.Tensor:
         v = torch.where(held > 0, 0.0, cell.beta * v + u + cell.bias)
         threshold = cell.vth + adapted
         up = Spike.apply(v - threshold)
-        down = Spike.apply(-threshold - v) if isinstance(cell, sm.nn.TernaryLIF) else silence
-        out.append(up - down)
+        down = Spike.apply(-threshold - v) if isinstance(cell, (sm.nn.TernaryLIF, sm.nn.GradedLIF)) else silence
+        out.append((up + down) * v if isinstance(cell, sm.nn.GradedLIF) else up - down)
         if cell.detach_reset:
             up, down = up.detach(), down.detach()
         taken = threshold if getattr(cell, "reset_by", None) is None else cell.reset_by

@@ -42,7 +42,7 @@ from seamount.neurons import (
     IntResonateAndFire,
     IntTernaryLIF,
 )
-from seamount.neurons.graded import V_BITS
+from seamount.neurons.graded import SENT_BITS
 from seamount.neurons.leaky import retention_u, retention_v
 
 MARGIN = {"zero": (0.1, 0.4), "subtract": (0.2, 0.6), "none": (0.6, 1.0), "refractory": (-0.2, 0.1)}
@@ -255,7 +255,7 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
         reset_by = np.round((vth << ACT_SHIFT) * rng.uniform(0.8, 1.2, draw)).astype(np.int64)
     common |= {"vth": vth, "reset": reset, "reset_by": reset_by}
     if neuron == "graded":
-        return IntGradedLIF(**common, shift=np.array(V_BITS - MESSAGE_BITS))
+        return IntGradedLIF(**common, shift=np.array(SENT_BITS - MESSAGE_BITS))
     if neuron == "refractory":
         return IntRefractoryLIF(**common, refractory=int(rng.integers(1, 4)))
     return IntTernaryLIF(**common) if neuron == "ternary" else IntCubaLIF(**common)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from seamount.ir import Population
     from seamount.limits import Limits
 
-V_BITS = 23
-"""Of the magnitude of v."""
+SENT_BITS = 23
+"""Of the magnitude of v, which is sent."""
 
 
 @register_jitable
@@ -62,14 +62,15 @@ class GradedLIF(CubaLIF):
     """
 
     alpha: np.ndarray = 0.0  # type: ignore[assignment]
-    bits: int = 8
+    bits: int = 10
 
     kind: ClassVar[str] = "graded"
+    sent_bits: ClassVar[int] = SENT_BITS
     step = staticmethod(float_step)
 
     def check(self) -> None:
         super().check()
-        check_bits(self)
+        check_bits(self, SENT_BITS)
 
     @property
     def bound(self) -> int:
@@ -79,7 +80,7 @@ class GradedLIF(CubaLIF):
     def quantize(self, unit: np.ndarray, limits: Limits) -> Population:
         """The integers of this population; as CubaLIF, and the shift that leaves `bits` of the coarsest neuron's v."""
         integers = self.integers(unit, limits)
-        return IntGradedLIF(**integers, shift=V_BITS - self.bits + finer(integers["scale"]))
+        return IntGradedLIF(**integers, shift=SENT_BITS - self.bits + finer(integers["scale"]))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -99,12 +100,12 @@ class IntGradedLIF(IntCubaLIF):
 
     def check(self) -> None:
         super().check()
-        check_shift(self, V_BITS)
+        check_shift(self, SENT_BITS)
 
     @property
     def bound(self) -> int:
         """Largest magnitude that it sends."""
-        return 1 << (V_BITS - int(self.shift.min()))
+        return 1 << (SENT_BITS - int(self.shift.min()))
 
     @property
     def output_scale(self) -> np.ndarray | None:
@@ -121,9 +122,9 @@ def finer(scale: np.ndarray) -> np.ndarray:
     return np.round(np.log2(np.max(scale) / scale))
 
 
-def check_bits(node) -> None:
-    if not 1 <= node.bits <= V_BITS:
-        raise GraphError(f"{node.name}: bits = {node.bits} (allowed 1..{V_BITS}).")
+def check_bits(node, most: int) -> None:
+    if not 1 <= node.bits <= most:
+        raise GraphError(f"{node.name}: bits = {node.bits} (allowed 1..{most}).")
 
 
 def check_shift(node, most: int) -> None:

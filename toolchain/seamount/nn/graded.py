@@ -17,7 +17,8 @@ class GradedLIF(CubaLIF):
         beta: retention of v per step, number or tensor `[N]`; an `nn.Parameter` trains.
         vth: threshold on either side, number or tensor `[N]`; strict.
         alpha: retention of u per step; not 0 for a CuBa-LIF.
-        bits: of the magnitude of a spike, once quantized, 1..23; all 24 bits of v would be 23.
+        bits: of the magnitude of the largest spike, once quantized, 1..23, of the 23 that v has. What data leave unused
+            of v's range they leave unused here.
         tau, dt: time constant and length of a step, in the place of beta: `beta = exp(-dt / tau)`.
         reset: `"zero"` (v has been sent), `"subtract"` or `"none"`.
         options: `reset_by`, `bias`, `surrogate`, `detach_reset`, `learn`, as in CubaLIF.
@@ -36,7 +37,7 @@ class GradedLIF(CubaLIF):
         vth: float | Tensor = 1.0,
         *,
         alpha: float | Tensor = 0.0,
-        bits: int = 8,
+        bits: int = 10,
         tau: float | Tensor | None = None,
         dt: float = 1.0,
         reset: str = "zero",

@@ -235,7 +235,7 @@ class Recurrent(nn.Module):
         """Synaptic input `[T, B, N]` -> spikes `[T, B, N]`, from a clean state."""
         s = torch.zeros_like(x[0]) if self.carried is None else self.carried
         weight = _matrix(self.connection)
-        if weight is None or not self.neuron.spiking:
+        if weight is None or not self.neuron.spiking or self.neuron.node_type.kind == "graded":
             out = self._by_step(x, s)
         else:
             number = torch.promote_types(x.dtype, weight.dtype)

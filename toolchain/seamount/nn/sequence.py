@@ -33,11 +33,13 @@ class Chip:
         constants: of the integer step, int64 `[...]`, broadcasting to a neuron's shape.
         unit: value of one unit of the state in the float network.
         gain: what the input is multiplied with on its way into the state.
+        output: value of one unit of a readout's or graded output, by which the caller multiplies it; None for spikes.
     """
 
     constants: tuple[Tensor, ...]
     unit: Tensor
     gain: int
+    output: Tensor | None
 
 
 class Population(torch.autograd.Function):
@@ -86,8 +88,8 @@ class Population(torch.autograd.Function):
         gain = chip.gain if chip else 1
         units = _columns([unit * gain, unit], shape, a.dtype)
         g = _rows(g_out, 2)
-        if chip and spec.surrogate is None:
-            g = g / units[1]
+        if chip and chip.output is not None:
+            g = g / _columns([chip.output], shape, a.dtype)[0]
         g_a, g_first, g_constants = kernels.backward(
             spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, [_rows(s, 1) for s in states],
             _columns(constants, shape, a.dtype), _columns(chip.constants, shape, torch.int64) if chip else [],

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from seamount.errors import DataError, QuantizationError
 from seamount.fixed_point import ACT_SHIFT, U_BOUND, U_LIMIT
+from seamount.quantization.connection import QuantConnection
 from seamount.quantization.population import QuantPopulation
 
 SAMPLES = 512
@@ -53,7 +54,7 @@ def calibrate(qnet: nn.Module, calibration: Any) -> None:
 def _largest(population: QuantPopulation, seen: float) -> int:
     """Largest K for a largest sum `seen`, in units of w."""
     limits = population.limits
-    magnifications = [c.magnification for c in population.connections]
+    magnifications = [c.magnification - c.source_exp for c in _others(population)]
     low, high = limits.weight_exp[0] + max(magnifications), limits.weight_exp[1] + min(magnifications)
     l = population.lsb().min()  # noqa: E741
     alpha = float(torch.as_tensor(population.fields().get("alpha", 0.0)).detach().max())
@@ -85,9 +86,16 @@ def _largest(population: QuantPopulation, seen: float) -> int:
 def _worst(population: QuantPopulation) -> float:
     """Largest possible `|sum w s|`, all inputs at their bound, in units of w at K = 0."""
     return sum(
-        float(np.abs(c.chip_weight()).reshape(len(c.weight), -1).sum(axis=1).max()) * c.bound * 2.0**-c.magnification
-        for c in population.connections
+        float(np.abs(c.chip_weight()).reshape(len(c.weight), -1).sum(axis=1).max())
+        * c.bound
+        * 2.0 ** (c.source_exp - c.magnification)
+        for c in _others(population)
     )
+
+
+def _others(population: QuantPopulation) -> list[QuantConnection]:
+    """The connections whose sums grow with K: not those that carry a population's own graded spikes, in units of v."""
+    return [c for c in population.connections if c.source is not population]
 
 
 def _log(limit: float, used: float) -> float:

@@ -12,6 +12,10 @@ to powers of two: where one's weights are 2^e times smaller, it is stored as `W 
 quantized connection and its population travels `a`, whole numbers in a float tensor, so that additions of several
 connections stay exact. `QuantPopulation.node` is the only place where the integers of a population are made: the
 forward pass runs on them, and `sm.lower` takes them as they are.
+
+What a graded spike carries is a whole number of units `2^r`, and the exponent of a connection that reads it is larger
+by r. That the unit is a power of two follows from kappa, which is one where the scales `s` are: those of a graded
+population's connections.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import brevitas.nn as qnn
 import numpy as np
 import torch
 from brevitas.quant import Int8WeightPerChannelFloat, Int8WeightPerTensorFloat
+from brevitas.quant.fixed_point import Int8WeightPerChannelFixedPoint, Int8WeightPerTensorFixedPoint
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,6 +40,13 @@ CHIP_WEIGHT_BITS = 9
 SCALE_FLOOR = 2**-6
 """A channel's largest weight counts as at least this part of the tensor's; else a zero channel's vth is infinite."""
 EXACT_FLOAT32 = 1 << 24
+QUANTIZERS = {
+    (False, False): Int8WeightPerTensorFloat,
+    (True, False): Int8WeightPerChannelFloat,
+    (False, True): Int8WeightPerTensorFixedPoint,
+    (True, True): Int8WeightPerChannelFixedPoint,
+}
+"""By whether each channel has a scale, and whether scales are powers of two."""
 
 
 class QuantConnection(nn.Module):
@@ -48,6 +60,7 @@ class QuantConnection(nn.Module):
         out_shape: of what it delivers, as the population's.
         bias: added by the population, to whose shape it broadcasts; or None.
         scale: `s`, set by `codes`; broadcasts to the population.
+        source: the quantized population whose graded spikes it reads, or None.
         pattern: of the weight's shape, 0 where there is no synapse; None where all are there.
     """
 
@@ -57,17 +70,20 @@ class QuantConnection(nn.Module):
     quant_weight: Any
     bias: nn.Parameter | None
     pattern: Tensor | None = None
+    source: Any = None
     spread: tuple[int, ...] = ()
     """Dimensions of a parameter behind that of the channel."""
 
     @staticmethod
-    def options(node: Linear | Conv, bits: int, per_channel: bool, sharing: QuantConnection | None) -> dict[str, Any]:
+    def options(
+        node: Linear | Conv, bits: int, per_channel: bool, graded: bool, sharing: QuantConnection | None
+    ) -> dict[str, Any]:
         """Brevitas' arguments: a quantizer of its own, or that of a connection into the same population."""
         if sharing is not None:
             return {"bias": False, "weight_quant": sharing.weight_quant}
         return {
             "bias": False,
-            "weight_quant": Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat,
+            "weight_quant": QUANTIZERS[per_channel, graded],
             "weight_bit_width": bits,
             "weight_scaling_min_val": _largest(node) * SCALE_FLOOR,
         }
@@ -107,7 +123,12 @@ class QuantConnection(nn.Module):
     def node(self, wire: Wire) -> IntConnection:
         """The integers as a node that reads the sums of the pools in front of it."""
         common = {"name": wire.name, "inputs": (wire.source,), "delay": wire.delay}
-        return self._node(**common, weight=self.chip_weight(), weight_exp=int(self.weight_exp))
+        return self._node(**common, weight=self.chip_weight(), weight_exp=int(self.weight_exp) + self.source_exp)
+
+    @property
+    def source_exp(self) -> int:
+        """`r`: binary logarithm of one unit of what it reads."""
+        return 0 if self.source is None else self.source.output_exp
 
     def _node(self, **fields: Any) -> IntConnection:
         raise NotImplementedError
@@ -120,7 +141,7 @@ class QuantConnection(nn.Module):
         """Spikes `[.., *in_shape]`, or the sums that pools made of them, -> a `[.., *out_shape]`, whole numbers."""
         weight = self.effective_weight()
         a = self._sums(spikes.to(weight.dtype), weight)
-        return a if self.exponent >= 0 else a + (a.floor() - a).detach()
+        return a if self.exponent >= 0 and self.source is None else a + (a.floor() - a).detach()
 
     @property
     def exponent(self) -> int:
@@ -215,6 +236,7 @@ def quantized(
     *,
     bits: int,
     per_channel: bool,
+    graded: bool,
     bound: int,
     in_shape: tuple[int, ...],
     out_shape: tuple[int, ...],
@@ -227,11 +249,12 @@ def quantized(
         bias: broadcasts to its population, which adds it.
         bits: 2..8.
         per_channel: one scale per output neuron or channel instead of one for all.
+        graded: scales are powers of two, as the population that it feeds needs whose spikes carry a value.
         bound: largest magnitude of its input.
         in_shape, out_shape: as `QuantConnection` has them.
         sharing: a connection into the same population whose quantizer this one shares.
     """
-    options = QuantConnection.options(node, bits, per_channel, sharing)
+    options = QuantConnection.options(node, bits, per_channel, graded, sharing)
     if isinstance(node, Conv):
         module: QuantConnection = (QuantConv1d if len(node.kernel) == 1 else QuantConv2d)(node, options)
     else:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seamount.fixed_point import ACT_SHIFT
 from seamount.ir import Population
 from seamount.limits import Limits
+from seamount.neurons.quantize import kappa
 from seamount.nn.kernels import Loop
 from seamount.nn.neuron import Neuron, State
 from seamount.nn.sequence import Chip
@@ -86,6 +87,14 @@ class QuantPopulation(Neuron):
         """
         return self.float_node(inputs).quantize(self.lsb(fresh) * 2.0**-self.weight_exp, self.limits)
 
+    @property
+    def output_exp(self) -> int:
+        """Binary logarithm of the value of one unit of a graded spike; 0 for spikes."""
+        if self.node_type.kind != "graded":
+            return 0
+        largest = kappa(self.lsb() * 2.0**-self.weight_exp).max() * 2.0**self.node_type.sent_bits
+        return round(np.log2(largest / self.neuron.bound))
+
     def hold(self, on: bool) -> None:
         """Compute the integers once for all steps of a loop, or stop doing so."""
         self.held = self._integers() if on else None
@@ -94,7 +103,10 @@ class QuantPopulation(Neuron):
         """The integer step, the chip's constants, and the float step's constants dequantized, straight-through."""
         node = self.integer_node(fresh=False)
         unit = torch.tensor(node.scale, dtype=torch.float32)  # type: ignore[attr-defined]
-        chip = Chip(tuple(torch.tensor(c, dtype=torch.int64) for c in node.constants()), unit, 1 << ACT_SHIFT)
+        carries = not node.spiking or node.kind == "graded"
+        output = torch.tensor(node.output_scale, dtype=torch.float32) if carries else None
+        constants = tuple(torch.tensor(c, dtype=torch.int64) for c in node.constants())
+        chip = Chip(constants, unit, 1 << ACT_SHIFT, output)
         exact = node.dequantize()
         fields = {**self.fields(), "bias": self.total_bias()}
         if "reset_by" in fields and fields["reset_by"] is None:
@@ -114,7 +126,7 @@ class QuantPopulation(Neuron):
             self.observed = max(self.observed, float(heard.abs().max()))
             if "alpha" not in self.node_type.ARRAYS:  # no u that decays: the state holds the sums of many steps
                 self.observed = max(self.observed, float(v.abs().max()) / (1 << ACT_SHIFT))
-        return (out if self.spiking else out * chip.unit), v, state
+        return (out if chip.output is None else out * chip.output), v, state
 
 
 def _straight_through(parameter: Tensor, value: np.ndarray) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from math import prod
 from typing import Any, cast
 
@@ -76,8 +77,18 @@ def quantize(
     bounds |= {cell.name: cast(Neuron, net.get_submodule(cell.module)).bound for cell in topology.cells}
     for cell in topology.cells:
         _replace(net, qnet, cell, shapes, weight_bits, per_channel, limits, bounds)
+    _tell_units(qnet, topology.cells)
     calibrate(qnet, spikes)
     return qnet
+
+
+def _tell_units(qnet: nn.Module, cells: Sequence[Cell]) -> None:
+    """Let connections that read graded spikes know the population that sends them."""
+    senders = {cell.name: qnet.get_submodule(cell.module) for cell in cells}
+    for wire in (wire for cell in cells for wire in cell.wires if wire.source != INPUT):
+        sender = senders[wire.source]
+        if isinstance(sender, QuantPopulation) and sender.node_type.kind == "graded":
+            object.__setattr__(qnet.get_submodule(wire.name), "source", sender)  # not as a submodule
 
 
 def _replace(
@@ -86,6 +97,7 @@ def _replace(
 ) -> None:  # fmt: skip
     """Put quantized modules into `qnet` where `net` has those of a cell."""
     connections: dict[str, QuantConnection] = {}
+    graded = cast(Neuron, net.get_submodule(cell.module)).node_type.kind == "graded"
     begin = starts(net, cell, shapes)
     for name in dict.fromkeys(wire.module for wire in cell.wires if wire.part is not None):
         sizes = [inputs_of(net, wire, shapes[wire.source]) for wire in cell.wires if wire.module == name]
@@ -102,7 +114,7 @@ def _replace(
             )
         bound = bounds[wire.source] * prod(pool.size for pool in pools)
         module = quantized(
-            node, bias, bits=bits, per_channel=per_channel, bound=bound,
+            node, bias, bits=bits, per_channel=per_channel, graded=graded, bound=bound,
             in_shape=in_shape, out_shape=node.out_shape(shapes_through(pools, in_shape)[-1]),
             sharing=next(iter(connections.values()), None),
         )  # fmt: skip
