@@ -52,6 +52,16 @@ NETWORKS = {
     },
     "graded spikes, feedback": {"depth": 3, "neuron": "graded", "weight_exp": (6, 7), "feedback": 3, "readout": True},
     "graded spikes, convolutions": {"depth": 3, "neuron": "graded", "weight_exp": (6, 7), "conv": 2},
+    "sigma-delta": {"depth": 3, "neuron": "sigma-delta", "weight_exp": (6, 7), "skip": True},
+    "sigma-delta, recurrent": {
+        "depth": 3,
+        "neuron": "sigma-delta",
+        "weight_exp": (6, 7),
+        "recurrent": 1,
+        "per_neuron": True,
+        "readout": True,
+    },
+    "sigma-delta, convolutions": {"depth": 3, "neuron": "sigma-delta", "weight_exp": (6, 7), "conv": 2},
     "convolutions": {"depth": 3, "conv": 2},
     "convolutions, every channel or neuron its own": {"depth": 3, "conv": 3, "per_neuron": True, "reset": "subtract"},
     "convolutions, recurrent, slow": {"depth": 3, "conv": 2, "recurrent": 2, "per_neuron": True, "readout": True},
@@ -100,7 +110,7 @@ def test_integer_networks_give_the_same_bits(name, case):
 
 @pytest.mark.parametrize("case", ["deep, one neuron like the other", "everything", "no reset", "signed input",
                                   "refractory", "adaptive, subtract", "ternary", "resonators, recurrent",
-                                  "graded spikes, feedback",
+                                  "graded spikes, feedback", "sigma-delta",
                                   "convolutions, recurrent, slow"])  # fmt: skip
 def test_float_networks_agree_within_rounding(name, case):
     if "float" not in targets.find(name).stages:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seamount.errors import TargetError
 from seamount.fixed_point import ACT_SHIFT, DECAY_BITS
-from seamount.neurons import graded, resonate
+from seamount.neurons import graded, resonate, sigma_delta
 from seamount.neurons.leaky import retention_u, retention_v
 from seamount_targets.lava.support import require_lava
 
@@ -73,3 +73,30 @@ def test_graded_spikes_without_memory_are_lavas(a, vth):
         retentions = retention_u(4095), retention_v(4095)
         s, u, v = graded.int_step(x, u, v, *retentions, 0, vth << ACT_SHIFT, 0, 1, ACT_SHIFT)
         np.testing.assert_array_equal(sent[0], s)
+
+
+@given(
+    a=st.lists(row(-(2**14), 2**14, 1, -1), min_size=1, max_size=6), vth=row(1, 2**15), bias=row(-(2**18), 2**18),
+    shift=row(0, 24, 6), relu=st.booleans(), cumulative=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_sigma_delta_is_lavas(a, vth, bias, shift, relu, cumulative):
+    """While sums stay within 24 bits, where Lava's wander on."""
+    from lava.proc.sdn.models import PySigmaDeltaModelFixed
+    from lava.proc.sdn.process import ActivationMode
+
+    model = PySigmaDeltaModelFixed({"act_mode": ActivationMode.RELU if relu else ActivationMode.UNIT})
+    model.sigma, model.act, model.residue, model.error = (np.zeros(N, np.int32) for _ in range(4))
+    model.vth, model.bias, model.state_exp, model.cum_error = (vth << ACT_SHIFT) + 1, bias, shift, cumulative
+    v = told = error = np.zeros(N, np.int64)
+    for x in a:
+        sent = ports(model, a_in=x << ACT_SHIFT)
+        model.run_spk()
+        s, v, told, error = sigma_delta.int_step(
+            x, v, told, error, bias, vth << ACT_SHIFT, int(relu), int(cumulative), shift
+        )
+        np.testing.assert_array_equal(sent[0], s)
+        np.testing.assert_array_equal(model.sigma, v)
+        np.testing.assert_array_equal(model.act - model.residue, told)
+        if cumulative:
+            np.testing.assert_array_equal(model.error, error)

@@ -40,17 +40,21 @@ from seamount.neurons import (
     IntLI,
     IntRefractoryLIF,
     IntResonateAndFire,
+    IntSigmaDelta,
     IntTernaryLIF,
+    graded,
+    sigma_delta,
 )
-from seamount.neurons.graded import SENT_BITS
 from seamount.neurons.leaky import retention_u, retention_v
 
 MARGIN = {"zero": (0.1, 0.4), "subtract": (0.2, 0.6), "none": (0.6, 1.0), "refractory": (-0.2, 0.1)}
 """By reset, or for any where v is held after it, the range from which `(threshold - mean of v) / sigma` is drawn."""
-NEURONS = ("cuba", "lif", "refractory", "alif", "ternary", "resonate", "graded")
+NEURONS = ("cuba", "lif", "refractory", "alif", "ternary", "resonate", "graded", "sigma-delta")
 """Models that `random_graph` draws."""
 TWO_SIDED = ("ternary", "graded")
 """Those of them that fire on either side."""
+GRADED = ("graded", "sigma-delta")
+"""Those whose spikes carry a value."""
 MESSAGE_BITS = 14
 """Of the magnitude of graded spikes; calls for large weight_exp, so that the v that they carry is large."""
 RATE = 0.25
@@ -137,7 +141,7 @@ def random_graph(
             geometry = geometries.get(name, {"weight": (prod(shape), prod(shapes[source]))})
             node = _connection(rng, name, names[source], geometry, delay,
                                int(np.clip(exp + rng.integers(-1, 2), *weight_exp)),
-                               bound if not source else 1 << MESSAGE_BITS if neuron == "graded" else 0,
+                               bound if not source else 1 << MESSAGE_BITS if neuron in GRADED else 0,
                                len(incoming))  # fmt: skip
             connections.append(node)
             if not delay:
@@ -148,7 +152,7 @@ def random_graph(
         population = _population(rng, names[layer], [c.name for c in connections], shape, np.sqrt(power), neuron,
                                  reset, per_neuron, li=readout and layer == depth)  # fmt: skip
         nodes.append(population)
-        sent.append(RATE * (1 - RATE) * (_magnitude(population) if neuron == "graded" else 1))
+        sent.append(RATE * (1 - RATE) * (_magnitude(population) if neuron in GRADED else 1))
     nodes.append(Output(name="output", inputs=(names[depth],)))
     graph = Graph(nodes, "random")
     return graph if stage == "integer" else as_float(graph)
@@ -227,6 +231,8 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
         sigma_a = sigma_a.mean(axis=(1, 2), keepdims=True)
     if neuron == "resonate" and not li:
         return _resonator(rng, name, inputs, shape, sigma_a if per_neuron else sigma_a.mean(), draw)
+    if neuron == "sigma-delta" and not li:
+        return _sigma_delta(rng, name, inputs, shape, sigma_a if per_neuron else sigma_a.mean(), draw)
     du = np.asarray(limits.decay[1]) if neuron == "lif" else rng.integers(400, UNITY, draw)
     dv = rng.integers(200, 2500, draw)
     alpha, beta = retention_u(du) / UNITY, retention_v(dv) / UNITY
@@ -255,10 +261,21 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
         reset_by = np.round((vth << ACT_SHIFT) * rng.uniform(0.8, 1.2, draw)).astype(np.int64)
     common |= {"vth": vth, "reset": reset, "reset_by": reset_by}
     if neuron == "graded":
-        return IntGradedLIF(**common, shift=np.array(SENT_BITS - MESSAGE_BITS))
+        return IntGradedLIF(**common, shift=np.array(graded.SENT_BITS - MESSAGE_BITS))
     if neuron == "refractory":
         return IntRefractoryLIF(**common, refractory=int(rng.integers(1, 4)))
     return IntTernaryLIF(**common) if neuron == "ternary" else IntCubaLIF(**common)
+
+
+def _sigma_delta(rng, name, inputs, shape, sigma_a, draw) -> Population:
+    """Its sum changes by some sigma of the input in each step."""
+    vth = np.round(rng.uniform(0.6, 1.6, draw) * sigma_a / (1 << ACT_SHIFT))
+    mantissas = np.round(rng.uniform(-0.5, 1.0, draw) * sigma_a / 16)
+    return IntSigmaDelta(
+        name=name, inputs=inputs, shape=shape, vth=np.clip(vth, 1, Limits().vth[1]),
+        shift=np.array(sigma_delta.SENT_BITS - MESSAGE_BITS), bias_mant=np.clip(mantissas, *Limits().bias_mant),
+        bias_exp=4, activation=str(rng.choice(sigma_delta.ACTIVATIONS)), cumulative=int(rng.integers(2)),
+    )  # fmt: skip
 
 
 def _magnitude(node: Any) -> float:

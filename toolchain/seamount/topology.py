@@ -218,9 +218,11 @@ class _Reader:
     def _check(self, cell: Cell) -> None:
         neuron = cast(Neuron, self.net.get_submodule(cell.module))
         biased = [w.name for w in cell.wires if self._is_biased(w)]
-        if biased and bool((torch.as_tensor(neuron.fields().get("alpha", 0)) > 0).any()):
+        lasts = bool((torch.as_tensor(neuron.fields().get("alpha", 0)) > 0).any())
+        if biased and (lasts or neuron.node_type.accumulates):
+            where = "pass through the current of" if lasts else "add up in"
             raise UnsupportedNodeError(
-                f"{biased[0]}: its bias would pass through the current of {cell.name}, which the chip cannot do. "
+                f"{biased[0]}: its bias would {where} {cell.name}, which the chip cannot do. "
                 "Hint: use nn.Linear(bias=False) and give the neuron bias=torch.zeros(N)."
             )
         for wire in cell.wires:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamount.ir import Connection, Graph, IntConnection, Population
-from seamount.neurons import LI, LIF, CubaLIF, IntCubaLIF, IntLI, IntResonateAndFire, ResonateAndFire
+from seamount.neurons import (
+    LI,
+    LIF,
+    CubaLIF,
+    IntCubaLIF,
+    IntLI,
+    IntResonateAndFire,
+    IntSigmaDelta,
+    ResonateAndFire,
+    SigmaDelta,
+)
 from seamount.passes.schedule import Schedule
 from seamount.program import Result
 from seamount_targets.lava.memory import shared_zeros
@@ -90,6 +100,7 @@ class Network:
 
         from seamount_targets.lava.processes.neurons import LIFSubtract, LIReset
         from seamount_targets.lava.processes.resonators import RFReset
+        from seamount_targets.lava.processes.sigma_delta import SigmaDeltaReset
         from seamount_targets.lava.processes.steps import Steps
 
         own: dict[str, Any] = {
@@ -97,8 +108,14 @@ class Network:
         }  # fmt: skip
         if isinstance(node, (ResonateAndFire, IntResonateAndFire)) and not node.bias.any():
             re, im, _, vth = node.constants()
-            least = vth + 1 if self.graph.stage == "integer" else np.nextafter(vth, np.inf)  # Lava compares by >=
-            return RFReset(shape=node.shape, re=re, im=im, vth=least, **own)
+            return RFReset(shape=node.shape, re=re, im=im, vth=least(vth), **own)
+        if isinstance(node, (SigmaDelta, IntSigmaDelta)):
+            bias, vth, *_ = node.constants()
+            shift = node.shift if isinstance(node, IntSigmaDelta) else 0
+            return SigmaDeltaReset(
+                shape=node.shape, bias=bias, vth=least(vth), shift=shift, activation=node.activation,
+                cumulative=node.cumulative, **own,
+            )  # fmt: skip
         if type(node) not in (LI, IntLI, LIF, CubaLIF, IntCubaLIF):  # a subclass steps otherwise
             return Steps(node=node, **own)
         arguments = self.population_arguments(node)
@@ -174,6 +191,11 @@ class Network:
         if "v" in self.record:
             traces["v"] = shared_zeros((self.steps, *node.shape), number)
         return traces
+
+
+def least(threshold: np.ndarray) -> np.ndarray:
+    """The smallest number above a threshold, for what Lava compares by `>=`."""
+    return threshold + 1 if threshold.dtype.kind == "i" else np.nextafter(threshold, np.inf)
 
 
 def plain(value: np.ndarray | None):

@@ -27,6 +27,7 @@ MODULES = (
     "seamount_targets.lava.processes.connections",
     "seamount_targets.lava.processes.neurons",
     "seamount_targets.lava.processes.resonators",
+    "seamount_targets.lava.processes.sigma_delta",
     "seamount_targets.lava.processes.steps",
     "seamount_targets.lava.processes.streams",
     "seamount_targets.lava.taps",

@@ -174,6 +174,7 @@ class Population(Node):
         spiking: False for a readout, whose output is its v.
         kind: of the spikes that it sends, as an Input's.
         sent_bits: of the magnitude of what graded spikes carry, before they are shifted to `bound`.
+        accumulates: v is the sum of all input, so that a connection's bias is none of the population.
         STATE: names of the state variables, all zero when a sample begins.
         RANGES: lowest and highest value of a float population's fields; training keeps within them.
         THRESHOLDS: fields of a float population that v is compared with, or moved by: they set the integers' scale.
@@ -185,6 +186,7 @@ class Population(Node):
     spiking: ClassVar[bool] = True
     kind: ClassVar[str] = "spike"
     sent_bits: ClassVar[int] = 0
+    accumulates: ClassVar[bool] = False
     STATE: ClassVar[tuple[str, ...]] = ()
     RANGES: ClassVar[dict[str, tuple[float, float]]] = {}
     THRESHOLDS: ClassVar[tuple[str, ...]] = ()

@@ -7,6 +7,7 @@ from seamount.neurons.li import LI, IntLI
 from seamount.neurons.lif import LIF
 from seamount.neurons.refractory import IntRefractoryLIF, RefractoryLIF
 from seamount.neurons.resonate import IntResonateAndFire, ResonateAndFire
+from seamount.neurons.sigma_delta import IntSigmaDelta, SigmaDelta
 from seamount.neurons.ternary import IntTernaryLIF, TernaryLIF
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "IntLI",
     "IntRefractoryLIF",
     "IntResonateAndFire",
+    "IntSigmaDelta",
     "IntTernaryLIF",
     "RefractoryLIF",
     "ResonateAndFire",
+    "SigmaDelta",
     "TernaryLIF",
 ]

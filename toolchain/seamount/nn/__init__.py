@@ -16,7 +16,7 @@ from seamount.nn.connection import (
 )
 from seamount.nn.delay import DelayedLinear
 from seamount.nn.feedback import Feedback
-from seamount.nn.graded import GradedLIF
+from seamount.nn.graded import GradedLIF, SigmaDelta
 from seamount.nn.lif import IF, LI, LIF, CubaLIF, retention
 from seamount.nn.linear import Linear
 from seamount.nn.neuron import Neuron, Recurrent, State, carrying, populations, recording
@@ -68,6 +68,7 @@ __all__ = [
     "Recurrent",
     "RefractoryLIF",
     "ResonateAndFire",
+    "SigmaDelta",
     "Sigmoid",
     "State",
     "StraightThrough",

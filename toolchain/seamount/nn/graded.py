@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from seamount import neurons
-from seamount.nn.lif import CubaLIF, one_of
+from seamount.nn.lif import CubaLIF, check_vth, one_of, trained
+from seamount.nn.neuron import Neuron
 
 
 class GradedLIF(CubaLIF):
@@ -44,3 +45,38 @@ class GradedLIF(CubaLIF):
         **options: Any,
     ) -> None:
         super().__init__(alpha, one_of(self, {"beta": beta, "tau": tau}, dt), vth, bits=bits, reset=reset, **options)
+
+
+class SigmaDelta(Neuron):
+    """Sends the changes of `f(v + bias)`, v the sum of all input, once they exceed vth; readers sum them again.
+
+    Args:
+        vth: magnitude beyond which a change is sent, number or tensor `[N]`; an `nn.Parameter` trains.
+        activation: f: `"relu"`, or `"unit"`, which changes nothing.
+        cumulative: compare the sum of the changes since the last spike.
+        bias: of the activation; a tensor `[N]` becomes a trained parameter.
+        bits: of the magnitude of the largest spike, once quantized, 1..24.
+        options: `surrogate`, `detach_reset`, `learn`, as in Neuron.
+
+    Example:
+        >>> import torch, seamount as sm
+        >>> changes = torch.tensor([0.5, 0.1, 0.3, -2.0]).reshape(4, 1, 1)
+        >>> sm.nn.SigmaDelta(0.3)(changes).flatten()
+        tensor([ 0.5000,  0.0000,  0.4000, -0.9000])
+    """
+
+    node_type = neurons.SigmaDelta
+
+    def __init__(
+        self,
+        vth: float | Tensor = 0.1,
+        *,
+        activation: str = "relu",
+        cumulative: bool = False,
+        bias: float | Tensor = 0.0,
+        bits: int = 12,
+        **options: Any,
+    ) -> None:
+        check_vth(self, vth)
+        encoder = {"activation": activation, "cumulative": int(cumulative), "bits": bits}
+        super().__init__(vth=vth, bias=trained(bias), **encoder, **options)

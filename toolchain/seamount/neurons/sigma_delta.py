@@ -1,0 +1,192 @@
+r"""Sigma-delta: an activation of summed input that sends its changes, once they are large enough, as graded spikes.
+
+Float:
+
+    v[t] = v[t-1] + sum_c W_c s_c[t]                          the sum of what the sources sent: sigma
+    x[t] = f(v[t] + bias) - sent[t-1]                         f: "relu", or "unit", which changes nothing
+    s[t] = x[t] where |x[t]| > vth, else 0;    sent[t] = sent[t-1] + s[t]
+
+With cumulative error, e[t] = e[t-1] + x[t] is compared in the place of x, and 0 after a spike. `sent` is what the
+readers' sums make of all spikes so far; Lava's `act - residue`. Source: O'Connor and Welling, "Sigma Delta Quantized
+Networks" (2017), section 3; Lava's `SigmaDelta`.
+
+Integer (Lava's fixed_pt `SigmaDelta` with `state_exp = shift`, whose `>=` is here `>` of a number less by 1, while its
+sums stay within 24 bits):
+
+    v = clip( v + (a << 6) );    x = f( clip(v + (bias_mant << bias_exp)) ) - sent
+    s = x >> shift where |x| > (vth << 6), else 0;    sent = sent + x where it fires
+
+As in Lava, `sent` counts what shift cuts off a message as sent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numba.extending import register_jitable
+
+from seamount.errors import GraphError
+from seamount.fixed_point import ACT_SHIFT, clip
+from seamount.ir.node import Population
+from seamount.neurons.graded import check_bits, check_shift, finer
+from seamount.neurons.quantize import bias, kappa, whole
+
+if TYPE_CHECKING:
+    from seamount.limits import Limits
+
+ACTIVATIONS = ("relu", "unit")
+SENT_BITS = 24
+"""Of the magnitude of the difference of two 24-bit numbers."""
+
+
+@register_jitable
+def encode(x, sent, error, vth, relu, cumulative):
+    """What is sent of an activation: `(s, sent, error)`; `relu` and `cumulative` are 1 or 0."""
+    x = x - relu * (x < 0) * x - sent
+    compared = x + cumulative * error
+    fires = 1 * (compared > vth) + 1 * (compared < 0 - vth)
+    s = fires * x
+    return s, sent + s, (1 - cumulative * fires) * (error + cumulative * x)
+
+
+@register_jitable
+def float_step(a, v, sent, error, bias, vth, relu, cumulative):
+    """One step in floating point: `(s, v, sent, error)`."""
+    v = v + a
+    s, sent, error = encode(v + bias, sent, error, vth, relu, cumulative)
+    return s, v, sent, error
+
+
+@register_jitable
+def int_step(a, v, sent, error, bias, vth, relu, cumulative, shift):
+    """One step in the chip's arithmetic: `(s, v, sent, error)`; vth is `vth << 6`."""
+    v = clip(v + (a << ACT_SHIFT))
+    s, sent, error = encode(clip(v + bias), sent, error, vth, relu, cumulative)
+    return s >> shift, v, sent, error
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SigmaDelta(Population):
+    """Float sigma-delta population.
+
+    Args:
+        shape: of one step of one sample.
+        vth: magnitude beyond which a change is sent, float64, () or `shape`.
+        bias: of the activation.
+        activation: `"relu"` or `"unit"`.
+        cumulative: 1 to compare the sum of the changes since the last spike, else 0.
+        bits: of the magnitude of a spike of the integer form, 1..24.
+    """
+
+    vth: np.ndarray
+    bias: np.ndarray = 0.0  # type: ignore[assignment]
+    activation: str = "relu"
+    cumulative: int = 0
+    bits: int = 12
+
+    stage: ClassVar[str | None] = "float"
+    kind: ClassVar[str] = "graded"
+    sent_bits: ClassVar[int] = SENT_BITS
+    accumulates: ClassVar[bool] = True
+    STATE: ClassVar[tuple[str, ...]] = ("v", "sent", "error")
+    ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("vth", "bias"), np.float64)
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {"vth": (0, math.inf)}
+    THRESHOLDS: ClassVar[tuple[str, ...]] = ("vth",)
+    step = staticmethod(float_step)
+
+    def check(self) -> None:
+        super().check()
+        check_encoder(self)
+        check_bits(self, SENT_BITS)
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude that the integer form sends."""
+        return 1 << self.bits
+
+    def constants(self) -> tuple[Any, ...]:
+        """What `step` takes after the state."""
+        return (self.bias, self.vth, 1.0 * (self.activation == "relu"), 1.0 * self.cumulative)
+
+    def quantize(self, unit: np.ndarray, limits: Limits) -> Population:
+        """The integers of this population, and the shift that leaves `bits` of the coarsest neuron's changes.
+
+        Raises:
+            QuantizationError: a threshold or bias that the target cannot represent.
+        """
+        scale = kappa(unit)
+        return IntSigmaDelta(
+            name=self.name, inputs=self.inputs, shape=self.shape, scale=scale,
+            shift=SENT_BITS - self.bits + finer(scale), activation=self.activation, cumulative=self.cumulative,
+            vth=whole(self.name, "vth", self.vth, unit, limits.vth[1]), **bias(self.name, self.bias, unit, limits),
+        )  # type: ignore[arg-type]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntSigmaDelta(Population):
+    """Integer sigma-delta population.
+
+    Args:
+        shape: of one step of one sample.
+        vth: threshold mantissa; a change is compared with `vth << 6`, int64, () or `shape`.
+        shift: what a change is shifted down by when it is sent, int64 0..24.
+        bias_mant, bias_exp: bias mantissa and its shift.
+        activation, cumulative: as of SigmaDelta.
+        scale: float64, the value of one unit of v in the float network; 1 if unknown.
+    """
+
+    vth: np.ndarray
+    shift: np.ndarray
+    bias_mant: np.ndarray = 0  # type: ignore[assignment]
+    bias_exp: int = 0
+    activation: str = "relu"
+    cumulative: int = 0
+    scale: np.ndarray | None = None
+
+    stage: ClassVar[str | None] = "integer"
+    kind: ClassVar[str] = "graded"
+    STATE: ClassVar[tuple[str, ...]] = ("v", "sent", "error")
+    ARRAYS: ClassVar[dict[str, type]] = {
+        **dict.fromkeys(("vth", "shift", "bias_mant"), np.int64),
+        "scale": np.float64,
+    }
+    step = staticmethod(int_step)
+
+    def check(self) -> None:
+        super().check()
+        check_encoder(self)
+        check_shift(self, SENT_BITS)
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude that it sends."""
+        return 1 << (SENT_BITS - int(self.shift.min()))
+
+    @property
+    def output_scale(self) -> np.ndarray | None:
+        """Value of one unit of what it sends in the float network."""
+        return None if self.scale is None else self.scale * 2.0**self.shift
+
+    @property
+    def bias(self) -> np.ndarray:
+        """`bias_mant << bias_exp`, in units of v."""
+        return self.bias_mant << self.bias_exp
+
+    def dequantize(self) -> dict[str, np.ndarray]:
+        """What the integers are worth in the float network: the fields of SigmaDelta, float64."""
+        assert self.scale is not None
+        return {"vth": (self.vth << ACT_SHIFT) * self.scale, "bias": self.bias * self.scale}
+
+    def constants(self) -> tuple[Any, ...]:
+        """What `step` takes after the state."""
+        return (self.bias, self.vth << ACT_SHIFT, 1 * (self.activation == "relu"), self.cumulative, self.shift)
+
+
+def check_encoder(node: SigmaDelta | IntSigmaDelta) -> None:
+    if node.activation not in ACTIVATIONS:
+        raise GraphError(f"{node.name}: activation {node.activation!r} is unknown. Allowed: {', '.join(ACTIVATIONS)}.")
+    if node.cumulative not in (0, 1):
+        raise GraphError(f"{node.name}: cumulative = {node.cumulative} (allowed 0, 1).")
