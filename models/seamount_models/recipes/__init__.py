@@ -1,8 +1,9 @@
 """Recipes: everything that a training run needs, as one TOML file.
 
 [data]          name, and the settings of that data set: datasets.settings(name)
-[network]       kind = "mlp" (the default), "recurrent" or "conv": a function of seamount_models.networks; the other
-                keys are its arguments: sizes, or layers = "16C5-P2-10" for "conv"; bias, seed ...
+[network]       kind = "mlp" (the default), "recurrent", "conv", "vgg", "vgg_f" or "resnet": a function of
+                seamount_models.networks; the other keys are its arguments: sizes, or layers = "16C5-P2-10" for
+                "conv"; bias, seed ...; what the data set tells, as the number of classes, is not among them
 [neuron]        model = "LIF", "CubaLIF" ...: its class in sm.nn; slope: of the FastSigmoid surrogate; the other
                 keys are arguments of the class; tau = [3.0, 200.0] gives each neuron its own, from the first to the
                 second as networks.spread has it
@@ -44,7 +45,7 @@ POPULATIONS = ("neuron", "readout")
 """Sections that describe a population."""
 OWN_KEYS = {"model", "slope"}
 """Their keys that are not arguments of the class."""
-GIVEN = {"net", "data", "neuron", "readout", "progress", "shape", "input_bound"}
+GIVEN = {"net", "data", "neuron", "readout", "progress", "shape", "classes", "input_bound"}
 """Arguments that come from elsewhere than the section."""
 
 
@@ -109,16 +110,13 @@ def build(recipe: Recipe) -> tuple[nn.Sequential, Dataset]:
     data = datasets.load(**recipe.data)
     readout = None if recipe.readout is None else _population(recipe.readout)
     options = {key: value for key, value in recipe.network.items() if key != "kind"}
-    if "layers" in options:
-        sizes = [*data.shape, int(options["layers"].rpartition("-")[2])]
-        options["shape"] = data.shape
-    else:
-        sizes = options["sizes"]
-    if (*sizes[: len(data.shape)],) != data.shape or sizes[-1] != data.classes:
-        raise DataError(f"{recipe.name}: sizes = {sizes}, but {data.name} is {data.shape} -> {data.classes}.")
     kind = networks.KINDS[recipe.network.get("kind", "mlp")]
-    if "input_bound" in _parameters(kind):
-        options["input_bound"] = data.input.bound
+    given = {"shape": data.shape, "classes": data.classes, "input_bound": data.input.bound}
+    options |= {key: value for key, value in given.items() if key in _parameters(kind)}
+    if "classes" not in options:
+        sizes = options.get("sizes") or [*data.shape, int(options["layers"].rpartition("-")[2])]
+        if (*sizes[: len(data.shape)],) != data.shape or sizes[-1] != data.classes:
+            raise DataError(f"{recipe.name}: sizes = {sizes}, but {data.name} is {data.shape} -> {data.classes}.")
     return kind(neuron=_population(recipe.neuron), readout=readout, **options), data
 
 
@@ -186,7 +184,7 @@ def _check(path: Path, content: dict[str, Any]) -> None:
             takes = networks.KINDS.get(kind) if isinstance(kind, str) else None
             if takes is None:
                 wrong.append(f"{path.name}: network kind {kind!r} is unknown. Allowed: {', '.join(networks.KINDS)}.")
-            needed["network"] = {"layers"} if takes is networks.conv else {"sizes"}
+            needed["network"] = _parameters(takes, without_default=True) - GIVEN if takes else set()
         if takes is None and section != "network":
             continue
         if not isinstance(keys, dict):
@@ -209,9 +207,11 @@ def _check(path: Path, content: dict[str, Any]) -> None:
         raise DataError("\n".join(wrong))
 
 
-def _parameters(function: Callable) -> set[str]:
-    """Names that a function takes; a class with `**options` also takes those of its base class."""
+def _parameters(function: Callable, *, without_default: bool = False) -> set[str]:
+    """Names that a function takes, or must be given; a class with `**options` also takes those of its base class."""
     parameters = inspect.signature(function).parameters.values()
+    if without_default:
+        return {p.name for p in parameters if p.default is p.empty}
     found = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
     if len(found) < len(parameters) and isinstance(function, type) and function is not sm.nn.Neuron:
         return found | _parameters(function.__mro__[1])
