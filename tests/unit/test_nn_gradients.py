@@ -29,9 +29,11 @@ MODELS = {
     "ternary": (sm.nn.TernaryLIF, {}, ()),
     "graded": (sm.nn.GradedLIF, {}, ()),
     "resonant": (sm.nn.ResonateAndFire, {"period": 5.0}, ("omega",)),
+    "sigma-delta": (sm.nn.SigmaDelta, {}, ()),
+    "sigma-delta, cumulative": (sm.nn.SigmaDelta, {"cumulative": True, "activation": "unit"}, ()),
 }
 """Name -> class, what it takes beyond an integrator, and what of that trains."""
-WITHOUT_RESET = ("resonant",)
+WITHOUT_RESET = ("resonant", "sigma-delta", "sigma-delta, cumulative")
 OTHERS = [name for name in MODELS if name != "current"]
 PAIRS = [("current", surrogate) for surrogate in SURROGATES] + [(name, sm.nn.Sigmoid(3.0)) for name in OTHERS]
 CASES = [
@@ -50,8 +52,11 @@ def make(model: str, size: int, surrogate: sm.nn.Surrogate | None = None, **opti
     fields = {"beta": torch.rand(size), "vth": torch.rand(size) + 0.3, "alpha": torch.rand(size) * 0.8, **fields}
     if model in WITHOUT_RESET:
         del fields["alpha"], options["reset"]
+    if kind is sm.nn.SigmaDelta:
+        del fields["beta"]
+    learn = [name for name in ("alpha", "beta", "vth") if name in fields]
     return kind(**fields, bias=torch.randn(size) * 0.1, surrogate=surrogate or sm.nn.Sigmoid(3.0),
-                learn=("beta", "vth", *(["alpha"] if "alpha" in fields else []), *learned), **options)  # fmt: skip
+                learn=(*learn, *learned), **options)  # fmt: skip
 
 
 def by_the_equations(cell: sm.nn.Neuron, a: torch.Tensor) -> torch.Tensor:
@@ -67,7 +72,7 @@ def by_the_equations(cell: sm.nn.Neuron, a: torch.Tensor) -> torch.Tensor:
         def backward(ctx, g):
             return g * cell.surrogate(ctx.saved_tensors[0])
 
-    u = v = adapted = held = silence = torch.zeros_like(a[0])
+    u = v = adapted = held = silence = sent = error = torch.zeros_like(a[0])
     out = []
     for x in a:
         if isinstance(cell, sm.nn.ResonateAndFire):
@@ -75,6 +80,14 @@ def by_the_equations(cell: sm.nn.Neuron, a: torch.Tensor) -> torch.Tensor:
             z = torch.complex(u, v) * turn * cell.beta + x + cell.bias
             u, v = z.real, z.imag
             out.append(Spike.apply(u - cell.vth) * Spike.apply(-before) * (1 - Spike.apply(-v)))
+            continue
+        if isinstance(cell, sm.nn.SigmaDelta):
+            v = v + x
+            change = (torch.relu(v + cell.bias) if cell.activation == "relu" else v + cell.bias) - sent
+            error = error + change if cell.cumulative else change
+            fires = Spike.apply(error - cell.vth) + Spike.apply(-cell.vth - error)
+            out.append(fires * change)
+            sent, error = sent + out[-1], error * (1 - fires)
             continue
         u = cell.alpha * u + x
         v = torch.where(held > 0, 0.0, cell.beta * v + u + cell.bias)
@@ -153,7 +166,8 @@ def test_the_quantized_gradient_points_where_the_float_one_does(model):
     torch.manual_seed(0)
     kind, fields, _ = MODELS[model]
     fields = {"alpha": 0.0, **fields} if model == "current" else fields
-    population = kind(beta=0.9, surrogate=sm.nn.Sigmoid(1.0), **fields)
+    fields = fields if kind is sm.nn.SigmaDelta else {"beta": 0.9, **fields}
+    population = kind(surrogate=sm.nn.Sigmoid(1.0), **fields)
     net = nn.Sequential(nn.Linear(30, 40, bias=False), population, nn.Linear(40, 5, bias=False), sm.nn.LI(0.9))
     with torch.no_grad():
         net[0].weight.mul_(3)

@@ -85,7 +85,7 @@ class SigmaDelta(Population):
     bias: np.ndarray = 0.0  # type: ignore[assignment]
     activation: str = "relu"
     cumulative: int = 0
-    bits: int = 12
+    bits: int = 10
 
     stage: ClassVar[str | None] = "float"
     kind: ClassVar[str] = "graded"

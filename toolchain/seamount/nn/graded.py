@@ -74,7 +74,7 @@ class SigmaDelta(Neuron):
         activation: str = "relu",
         cumulative: bool = False,
         bias: float | Tensor = 0.0,
-        bits: int = 12,
+        bits: int = 10,
         **options: Any,
     ) -> None:
         check_vth(self, vth)

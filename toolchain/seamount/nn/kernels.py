@@ -51,6 +51,7 @@ class Spec:
     Args:
         step: the neuron's float step.
         chip_step: its integer step, if that is what runs forward.
+        chip_constants: how many constants that takes.
         states: number of state variables.
         constants: a number where a constant is fixed, None where it comes as a tensor.
         surrogate: None for a readout.
@@ -61,6 +62,7 @@ class Spec:
 
     step: Callable[..., tuple]
     chip_step: Callable[..., tuple] | None
+    chip_constants: int
     states: int
     constants: tuple[float | None, ...]
     surrogate: Surrogate | None
@@ -220,7 +222,7 @@ def _step(spec: Spec, heard: str, first_number: int) -> tuple[str, list[str], in
     """
     values = [heard, *(f"s{k}[j]" for k in range(spec.states))]
     if spec.chip_step:
-        columns, numbers = [f"i{k}" for k in range(len(spec.constants))], 0
+        columns, numbers = [f"i{k}" for k in range(spec.chip_constants)], 0
         values = [f"int64({v})" for v in values] + [f"{c}[j]" for c in columns]
         run: Any = compiled(inline="always")(spec.chip_step)
     else:

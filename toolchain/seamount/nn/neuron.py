@@ -158,6 +158,7 @@ class Neuron(nn.Module):
         spec = Spec(
             step=node.step,
             chip_step=None if chip is None else self._chip_step(),
+            chip_constants=0 if chip is None else len(chip.constants),
             states=len(node.STATE),
             constants=tuple(None if isinstance(c, Tensor) else c for c in constants),
             surrogate=self.surrogate if node.spiking else None,
