@@ -111,7 +111,7 @@ def test_what_is_no_network(make, message):
         make()
 
 
-def write_cifar(folder, monkeypatch, records=12):
+def write_cifar(folder, monkeypatch, records=24):
     """Files of CIFAR-10's form: stripes that lie (class 0) or stand (class 1), and noise."""
     monkeypatch.setattr(cifar10, "RECORDS", records)
     (folder / cifar10.FOLDER).mkdir()
@@ -130,18 +130,18 @@ def test_the_recipe_for_cifar10_learns_and_resumes(folder, monkeypatch, tmp_path
     net, data = recipes.build(full)
     assert (weights(net), data.train.steps, data.input.bound) == (weights(networks.vgg((3, 32, 32), 10, LIF)), 6, 15)
     small = tmp_path / "small.toml"
-    text = (recipes.FOLDER / "cifar10-vgg.toml").read_text().replace("steps = 6", "steps = 3")
-    text = text.replace('kind = "vgg"', 'kind = "vgg"\nlayers = "4C3-AP4-6C3-GAP"')
-    text = text.replace("batch_size = 128", "batch_size = 12\nthreads = 1").replace("lr = 0.001", "lr = 0.03")
+    text = (recipes.FOLDER / "cifar10-vgg.toml").read_text().replace("steps = 6", "steps = 4")
+    text = text.replace('kind = "vgg"', 'kind = "vgg"\nlayers = "6C3-AP4-8C3-AP4-GAP"')
+    text = text.replace("batch_size = 128", "batch_size = 12\nthreads = 1").replace("lr = 0.001", "lr = 0.02")
     small.write_text(text)
-    recipe, options = recipes.load(str(small)), {"progress": False, "epochs": 4}
+    recipe, options = recipes.load(str(small)), {"progress": False, "epochs": 3}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ActivityWarning)
         whole, data, history = recipes.train(recipe, **options)
         assert training.evaluate(whole, data.test).accuracy > 0.9
         assert history.loss[-1] < 0.7 * history.loss[0]
         with monkeypatch.context() as patched:
-            patched.setattr(Health, "check", Interrupt(2))
+            patched.setattr(Health, "check", Interrupt(1))
             with pytest.raises(KeyboardInterrupt):
                 recipes.train(recipe, checkpoint=tmp_path / "run.pt", **options)
         assert (tmp_path / "run.pt").exists()
