@@ -99,6 +99,57 @@ def test_every_neuron_model_is_equal_during_training_and_on_the_targets(bits, re
     sm.verify(sm.load(tmp_path / "net.onnx"), ["reference", sm.compile(graph, "reference")], x).check()
 
 
+class Valued(nn.Module):
+    """Spikes that carry values into spiking, recurrent, sigma-delta and graded populations, beside spikes of 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        options = {"learn": ("beta", "vth"), "surrogate": sm.nn.Sigmoid(2.0)}
+        self.fc1, self.graded = nn.Linear(20, 30), sm.nn.GradedLIF(0.8, 0.5, **options)
+        self.fc2, self.skip = nn.Linear(30, 24, bias=False), nn.Linear(20, 24, bias=False)
+        self.rec = sm.nn.Recurrent(sm.nn.GradedLIF(torch.full((24,), 0.7), 0.4, alpha=0.3, bits=7, **options),
+                                   nn.Linear(24, 24, bias=False))  # fmt: skip
+        self.fc3, self.resonant = nn.Linear(24, 25), sm.nn.ResonateAndFire(0.9, torch.rand(25) * 5 + 3, 0.2, **options)
+        self.fc4 = nn.Linear(25, 12, bias=False)
+        self.sigma = sm.nn.SigmaDelta(0.3, cumulative=True, bias=torch.rand(12) * 0.1, surrogate=sm.nn.Sigmoid(2.0))
+        self.fc5, self.out = nn.Linear(12, 5, bias=False), sm.nn.SigmaDelta(0.2, activation="unit")
+        with torch.no_grad():
+            for layer in (self.fc1, self.fc2, self.skip, self.fc3, self.fc4, self.fc5):
+                layer.weight.mul_(2.5)
+            self.rec.connection.weight.mul_(0.5)
+
+    def forward(self, x):
+        values = self.graded(self.fc1(x))
+        spikes = self.resonant(self.fc3(self.rec(self.fc2(values) + self.skip(x))))
+        return self.out(self.fc5(self.sigma(self.fc4(spikes))))
+
+
+@pytest.mark.parametrize(
+    ("bits", "per_channel"), [(8, False), pytest.param(4, True, marks=pytest.mark.slow)], ids=["8", "4 by channel"]
+)
+def test_values_that_spikes_carry_are_equal_during_training_and_on_the_targets(bits, per_channel, tmp_path):
+    torch.manual_seed(bits)
+    net = Valued()
+    x = (torch.rand(25, 6, 20) < 0.3).to(torch.uint8)
+    qnet = sm.quantize(net, weight_bits=bits, per_channel=per_channel, calibration=x)
+    pair = torch.stack([net(x.float()).flatten(), qnet(x.float()).flatten()])
+    assert torch.corrcoef(pair.detach())[0, 1] > 0.3
+    optimizer = torch.optim.Adam(qnet.parameters(), lr=1e-2)
+    for _ in range(3):
+        check(qnet, x)
+        optimizer.zero_grad()
+        (qnet(x).mean(0) - torch.rand(6, 5)).square().mean().backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in qnet.parameters() if p.requires_grad)
+        optimizer.step()
+    graph = sm.lower(copy.deepcopy(qnet))
+    result = sm.verify(graph, ["reference", "onnxruntime", "loihi2", qnet], x).check().results["reference"]
+    assert all(0.01 < (s != 0).mean() < 0.99 for s in result.spikes.values())
+    assert (result.output.dtype, result.output.min() < 0) == ("int32", True)
+    torch.testing.assert_close(qnet(x.float()), torch.tensor(result.output * result.output_scale).float())
+    sm.save(graph, tmp_path / "net.onnx")
+    sm.verify(sm.load(tmp_path / "net.onnx"), ["reference", sm.compile(graph, "reference")], x).check()
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     bits=st.integers(2, 8),

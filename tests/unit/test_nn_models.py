@@ -64,11 +64,46 @@ def test_what_learns_trains_and_stays_in_its_range():
         (lambda: sm.nn.RefractoryLIF(0.9, refractory=-1), r"RefractoryLIF: refractory = -1 \(allowed 0"),
         (lambda: sm.nn.ALIF(0.9, 1.2), r"ALIF: rho = 1.2 \(allowed 0..1\)"),
         (lambda: sm.nn.ALIF(0.9, 0.9, adaptation=-1.0), r"ALIF: adaptation = -1 \(allowed 0 or more\)"),
+        (lambda: sm.nn.ResonateAndFire(0.9, 2.0), r"ResonateAndFire: period = 2.0 steps \(allowed > 2\)"),
+        (lambda: sm.nn.ResonateAndFire(1.1), r"ResonateAndFire: beta = 1.1 \(allowed 0..1\)"),
+        (lambda: sm.nn.GradedLIF(0.9, bits=24), r"GradedLIF: bits = 24 \(allowed 1..23\)"),
+        (lambda: sm.nn.SigmaDelta(0.0), r"SigmaDelta: vth = 0.0 \(allowed > 0\)"),
+        (lambda: sm.nn.SigmaDelta(activation="tanh"), r"SigmaDelta: activation 'tanh' is unknown. Allowed: relu, unit"),
     ],
 )  # fmt: skip
 def test_bad_arguments(build, message):
     with pytest.raises(sm.SeamountError, match=message):
         build()
+
+
+def test_a_resonator_prefers_its_own_frequency():
+    t = torch.arange(200.0).reshape(-1, 1, 1)
+    cell = sm.nn.ResonateAndFire(0.95, 10.0, 2.0)
+    counts = {period: cell(0.3 * torch.cos(2 * math.pi * t / period)).sum() for period in (4.0, 10.0, 25.0)}
+    assert counts[10.0] > 10
+    assert counts[4.0] == counts[25.0] == 0
+
+
+def test_readers_of_a_sigma_delta_population_follow_its_activation():
+    torch.manual_seed(0)
+    changes = torch.randn(50, 3, 4) * 0.3
+    sent = sm.nn.SigmaDelta(0.5)(changes).cumsum(0)
+    off = (sent - changes.cumsum(0).relu()).abs()
+    assert off.max() <= 0.5 + 1e-5
+    assert 0.02 < (sent.diff(dim=0) != 0).float().mean() < 0.5
+
+
+def test_a_bias_that_would_add_up_is_refused():
+    net = nn.Sequential(nn.Linear(3, 2), sm.nn.SigmaDelta())
+    with pytest.raises(UnsupportedNodeError, match=r"0: its bias would add up in 1, .* bias=torch.zeros\(N\)"):
+        sm.lower(net)
+
+
+def test_what_learns_on_the_chip_reads_spikes_of_one():
+    net = nn.Sequential(nn.Linear(4, 3, bias=False), sm.nn.GradedLIF(0.9), nn.Linear(3, 2, bias=False), sm.nn.LIF(0.9))
+    graph = sm.lower(sm.quantize(net, calibration=torch.ones(5, 2, 4, dtype=torch.uint8)))
+    with pytest.raises(sm.SeamountError, match="graded"):
+        sm.compile(graph, target="loihi2", learn={"2": sm.learning.OTTT(lr=0.1)})
 
 
 def snntorch_neuron(kind: str, **changed) -> nn.Module:

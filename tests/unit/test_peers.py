@@ -5,6 +5,7 @@
 | snnTorch | the reset takes effect one step late | `sm.nn.from_snntorch` |
 | SpikingJelly | fires at `v >= vth` | the largest number below vth |
 | | `v += (x - v) / tau` | `beta = 1 - 1 / tau`, input `x / tau` |
+| | `RAFNode` fires at `v >= vth` and resets v | its u and v, never reset, fire by the rule of Loihi 2 |
 | Norse | Euler: `v += dt / tau_mem (i - v)`, `i -= dt / tau_syn i` | `beta = 1 - dt / tau_mem`, `alpha = 1 - dt / tau_syn`, input `x dt / tau_mem` |
 | | LSNN hears the current of the last step | input one step later |
 | | LSNN's threshold decays before it is compared | `adaptation = rho jump / (1 - rho)` |
@@ -13,6 +14,8 @@
 """  # noqa: E501
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -148,6 +151,18 @@ class TestSpikingJelly:
         assert want.min() == -1
         options = {"reset": "zero"} if hard else {"reset": "subtract", "reset_by": 1.0}
         same(fires(sm.nn.TernaryLIF(1.0, **options), a, vth=np.nextafter(1.0, 0)), want)
+
+    def test_resonate_and_fire(self, neuron):
+        a, omega, states = current(), 2 * math.pi / 5, []
+        peer = neuron.RAFNode(b=math.log(0.9), omega=omega, v_threshold=1e9)
+        with torch.no_grad():
+            for x in a:
+                peer(x)
+                states.append((peer.u, peer.v))
+        u, v = (torch.stack(values) for values in zip(*states, strict=True))
+        before = torch.cat([torch.zeros_like(v[:1]), v[:-1]])
+        exact = {"beta": 0.9, "omega": torch.nn.Parameter(torch.tensor(omega, dtype=DOUBLE))}
+        same(fires(sm.nn.ResonateAndFire(0.9, 5.0, 0.625), a, **exact), (u > 0.625) & (before < 0) & (v >= 0))
 
 
 class TestNorse:
