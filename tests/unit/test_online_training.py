@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import seamount as sm
+from seamount.cli import app
 from seamount.errors import DataError, TrainingError
 from seamount_models import datasets, networks, online, training
 from seamount_models.online import study
@@ -108,3 +111,34 @@ def test_accuracies_compare_rules_from_the_same_start():
     assert [(row["rule"], row["batch"]) for row in rows] == [("BPTT", 5), ("BPTT", 8), ("OTTT", 5), ("OTTT", 8)]
     with pytest.raises(DataError, match=r"randman: 32 samples \(needed 64, the batch size\)"):
         list(study.accuracies([replace(SMALL, samples=32)], [0]))
+
+
+@pytest.mark.parametrize(("command", "value"), [("gradients", "cosine"), ("online", "accuracy")])
+def test_studies_from_the_command_line(command, value, tmp_path, monkeypatch):
+    """The measuring itself is tested above; here rows stand in for it."""
+    asked = []
+
+    def rows(settings, seeds, **options):
+        asked.append((settings, list(seeds), options))
+        for setting in settings:
+            for seed in seeds:
+                for batch in (1, 2):
+                    row = {"seed": seed, "batch": batch, "rule": "OTTT", "connection": "fc1", value: 0.25 * batch}
+                    yield {**asdict(setting), **row}
+
+    monkeypatch.setattr(study, "gradients" if command == "gradients" else "accuracies", rows)
+    out = tmp_path / "page.html"
+    arguments = ["study", command, "-o", str(out), "--beta", "0.5", "--beta", "0.9", "--seeds", "2", "--batches", "2"]
+    result = CliRunner().invoke(app, [*arguments, "--every", "1", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [(s.variant, s.beta, s.batches) for s in asked[0][0]] == [
+        ("time", 0.5, 2), ("rate", 0.5, 2), ("time", 0.9, 2), ("rate", 0.9, 2)
+    ]  # fmt: skip
+    assert asked[0][1] == [0, 1]
+    assert asked[0][2]["every"] == 1
+    assert len(found["rows"]) == 16
+    assert {row[value] for row in found["means"]} == ({0.375} if command == "gradients" else {0.5})
+    page = out.read_text()
+    assert page.count("<figure>") == 4
+    assert "variant time, beta 0.5" in page
