@@ -11,12 +11,16 @@ from seamount.neurons import (
     LI,
     LIF,
     CubaLIF,
+    GradedLIF,
     IntCubaLIF,
+    IntGradedLIF,
     IntLI,
     IntResonateAndFire,
     IntSigmaDelta,
+    IntTernaryLIF,
     ResonateAndFire,
     SigmaDelta,
+    TernaryLIF,
 )
 from seamount.passes.schedule import Schedule
 from seamount.program import Result
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from lava.magma.core.process.ports.ports import InPort
     from lava.magma.core.process.process import AbstractProcess
 
+ONE_SIDED = (LI, IntLI, LIF, CubaLIF, IntCubaLIF)
+TWO_SIDED = (TernaryLIF, IntTernaryLIF, GradedLIF, IntGradedLIF)
+"""What runs on Lava's models of LIF, by its thresholds."""
 WEIGHT_BITS = 8
 MESSAGE_BITS = 24
 """Of an Input that is not spikes; Dense multiplies then instead of selecting columns."""
@@ -98,7 +105,7 @@ class Network:
         """The process of a population: one on Lava's own models where they do, else one that runs the node's step."""
         from lava.proc.lif.process import LIFReset
 
-        from seamount_targets.lava.processes.neurons import LIFSubtract, LIReset
+        from seamount_targets.lava.processes.neurons import LIFSubtract, LIFTwoSided, LIReset
         from seamount_targets.lava.processes.resonators import RFReset
         from seamount_targets.lava.processes.sigma_delta import SigmaDeltaReset
         from seamount_targets.lava.processes.steps import Steps
@@ -116,13 +123,17 @@ class Network:
                 shape=node.shape, bias=bias, vth=least(vth), shift=shift, activation=node.activation,
                 cumulative=node.cumulative, **own,
             )  # fmt: skip
-        if type(node) not in (LI, IntLI, LIF, CubaLIF, IntCubaLIF):  # a subclass steps otherwise
+        if type(node) not in (*ONE_SIDED, *TWO_SIDED):  # another subclass steps otherwise
             return Steps(node=node, **own)
         arguments = self.population_arguments(node)
         if isinstance(node, (LI, IntLI)):
             return LIReset(**arguments)
         assert isinstance(node, (CubaLIF, IntCubaLIF))
         arguments["vth"] = plain(node.vth)
+        if type(node) in TWO_SIDED:
+            reset_by = {"zero": None, "subtract": plain(node.reset_by), "none": 0}[node.reset]
+            shift = getattr(node, "shift", 0) if node.kind == "graded" else None
+            return LIFTwoSided(reset_by=reset_by, shift=shift, **arguments)
         if node.reset == "zero":
             return LIFReset(**arguments)
         return LIFSubtract(reset_by=plain(node.reset_by) if node.reset == "subtract" else 0, **arguments)
