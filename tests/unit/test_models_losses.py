@@ -50,6 +50,10 @@ def test_membrane_of_each_step_by_hand():
     y[1, 2], y[4, 0] = 2, 1
     expected = -(v[1, 2].log_softmax(0)[2] + v[4, 0].log_softmax(0)[1]) / 2
     assert losses.membrane_cross_entropy(v, y).item() == pytest.approx(expected.item())
+    shared = torch.stack([v[1, 2], v[4, 0]]).log_softmax(1).mean()
+    assert losses.membrane_cross_entropy(v, y, smoothing=0.3).item() == pytest.approx(
+        (0.7 * expected - 0.3 * shared).item()
+    )
     e, f = v[1, 2] - torch.tensor([0, 0, 1]), v[4, 0] - torch.tensor([0, 1, 0])
     assert losses.membrane_mse(v, y).item() == pytest.approx(((e**2).sum() + (f**2).sum()).item() / 6)
 

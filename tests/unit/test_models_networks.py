@@ -90,6 +90,15 @@ def test_a_recurrent_network_needs_a_hidden_population():
         networks.recurrent((3, 4), LIF)
 
 
+def test_dropout_is_for_training_in_floating_point():
+    net = networks.recurrent((6, 20, 4), LIF, readout=sm.nn.LI(beta=0.9), bias=True, dropout=0.5, seed=0)
+    assert [name for name, _ in net.named_children()] == ["fc1", "rec1", "drop1", "readout", "out"]
+    x = (torch.rand(12, 3, 6) < 0.5).to(torch.uint8)
+    assert not torch.equal(net(x.float()), net(x.float()))
+    qnet = sm.quantize(net, calibration=x).train()  # dropout would scale the spikes that it keeps
+    sm.verify(sm.lower(qnet), ["reference", qnet, "loihi2"], x).check()
+
+
 def test_recipes_name_the_kind_of_network(tmp_path):
     file = tmp_path / "small.toml"
     content = (

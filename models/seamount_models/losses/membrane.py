@@ -54,15 +54,18 @@ def max_membrane_mse(v: Tensor, labels: Tensor, *, right: float = 1.0, wrong: fl
     return functional.mse_loss(largest, targets(labels, largest, right, wrong))
 
 
-def membrane_cross_entropy(v: Tensor, labels: Tensor) -> Tensor:
+def membrane_cross_entropy(v: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy at each step.
 
-    `L = mean over labelled t, b of -log softmax(v[t, b])[label[t, b]]`. Source: "cross-entropy membrane" at each step,
-    `snntorch.functional.ce_rate_loss` on v; with labels of each step, the loss of Yin, Corradi and Bohte 2021 for ECG.
+    `L = mean over labelled t, b of -sum_c r_c log softmax(v[t, b])_c`, with `r = 1 - smoothing` for the label, and
+    smoothing shared out among all classes (Szegedy et al. 2016, section 7). Source: "cross-entropy membrane" at each
+    step, `snntorch.functional.ce_rate_loss` on v; with labels of each step, the loss of Yin, Corradi and Bohte 2021 for
+    ECG.
 
     Args:
         v: output of a readout, float `[T, B, C]`.
         labels: int64 `[B]`, 0..C-1, one for all steps, or `[T, B]`, where -1 is ignored.
+        smoothing: 0..1; keeps a network from certainty where labels are uncertain, as at the edges of a wave.
 
     Returns:
         Scalar; 0 where no step has a label.
@@ -72,7 +75,9 @@ def membrane_cross_entropy(v: Tensor, labels: Tensor) -> Tensor:
     """
     check_labels("membrane_cross_entropy", v, labels, per_step=True)
     labels = labels.expand(v.shape[:2])
-    total = functional.cross_entropy(v.flatten(0, 1), labels.flatten(), ignore_index=UNLABELLED, reduction="sum")
+    total = functional.cross_entropy(
+        v.flatten(0, 1), labels.flatten(), ignore_index=UNLABELLED, reduction="sum", label_smoothing=smoothing
+    )
     return total / (labels != UNLABELLED).sum().clamp(min=1)
 
 

@@ -15,7 +15,7 @@ from seamount_models.networks.initial import RECURRENT, Prototype, initialize, p
 
 def recurrent(
     sizes: Sequence[int], neuron: Prototype, *, readout: Prototype | None = None, bias: bool = False,
-    seed: int | None = None,
+    dropout: float = 0.0, seed: int | None = None,
 ) -> nn.Sequential:  # fmt: skip
     """Network `fc1, rec1, fc2, rec2, ..., readout, out`; every hidden population is recurrent, all to all.
 
@@ -24,6 +24,7 @@ def recurrent(
         neuron: prototype of the hidden populations, of which each gets its own copy; or a function of their size.
         readout: prototype of the last population; default `neuron`.
         bias: give the connection of the readout a trained bias, from 0.
+        dropout: share of the hidden spikes that are lost on their way forward, while training; `drop1, drop2, ...`.
         seed: of the weights; default torch's global generator.
 
     Returns:
@@ -48,6 +49,8 @@ def recurrent(
         initialize(linear, hidden, generator)
         initialize(loop, hidden, generator, RECURRENT)
         layers[f"fc{i}"], layers[f"rec{i}"] = linear, Recurrent(hidden, loop)
+        if dropout:
+            layers[f"drop{i}"] = nn.Dropout(dropout)
     last, out = Linear(sizes[-2], sizes[-1], bias=bias), population(readout or neuron, sizes[-1])
     initialize(last, out, generator)
     layers["readout"], layers["out"] = last, out

@@ -42,7 +42,7 @@ def quantize(
 
     Batch norms (with the statistics that they have in evaluation), weight standardisation and pools behind a connection
     are folded into its weight and bias first, and train as such from then on; pools in front of a connection sum whole
-    numbers, and the factor of a mean goes into the weight.
+    numbers, and the factor of a mean goes into the weight. Dropout, which scales what it keeps, is left out.
 
     Args:
         net: float network of `nn.Linear` and what `sm.nn` has.
@@ -66,6 +66,8 @@ def quantize(
     limits = targets.find(target).limits
     net = with_fixed_delays(net)
     qnet = copy.deepcopy(net)
+    for name in [name for name, module in qnet.named_modules() if isinstance(module, nn.Dropout)]:
+        _put(qnet, name, nn.Identity())
     topology = trace(qnet)
     if any(isinstance(m, (QuantPopulation, QuantConnection)) for m in qnet.modules()):
         raise QuantizationError(
