@@ -35,7 +35,7 @@ class DelayedLinear(nn.Module):
         in_features, out_features: sizes.
         longest: L, the longest delay in steps; 62 on the built-in targets. Time and memory of training grow with it.
         axonal: one delay for each input instead of each synapse.
-        width: of the Gaussian in the backward pass, in steps. A wide one finds what is far away, a narrow one is exact.
+        width: of the Gaussian in the backward pass, in steps. A wide one feels farther, a narrow one is truer.
         bias: as of `nn.Linear`; it does not wait.
 
     Attributes:
@@ -53,7 +53,7 @@ class DelayedLinear(nn.Module):
     carried: Tensor | None = None
 
     def __init__(
-        self, in_features: int, out_features: int, *, longest: int, axonal: bool = False, width: float = 2.0,
+        self, in_features: int, out_features: int, *, longest: int, axonal: bool = False, width: float = 1.0,
         bias: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
