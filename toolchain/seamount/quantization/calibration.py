@@ -85,12 +85,7 @@ def _largest(population: QuantPopulation, seen: float) -> int:
 
 def _worst(population: QuantPopulation) -> float:
     """Largest possible `|sum w s|`, all inputs at their bound, in units of w at K = 0."""
-    return sum(
-        float(np.abs(c.chip_weight()).reshape(len(c.weight), -1).sum(axis=1).max())
-        * c.bound
-        * 2.0 ** (c.source_exp - c.magnification)
-        for c in _others(population)
-    )
+    return sum(c.largest_sum() * 2.0 ** (c.source_exp - c.magnification) for c in _others(population))
 
 
 def _others(population: QuantPopulation) -> list[QuantConnection]:

@@ -120,6 +120,10 @@ class QuantConnection(nn.Module):
             q = self.codes()
         return q.to(torch.int64).cpu().numpy() << (CHIP_WEIGHT_BITS - self.bits)
 
+    def largest_sum(self) -> int:
+        """Largest possible `|w @ spikes|`, all inputs at their bound."""
+        return self._node(name="", inputs=("",), weight=self.chip_weight()).largest_sum(self.bound)
+
     def node(self, wire: Wire) -> IntConnection:
         """The integers as a node that reads the sums of the pools in front of it."""
         common = {"name": wire.name, "inputs": (wire.source,), "delay": wire.delay}
