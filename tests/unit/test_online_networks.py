@@ -190,6 +190,51 @@ def test_recurrent_connections():
     assert worst(got, by_autograd(net, x, y, detached=(1,), cut=(3,)), "1.") < CLOSE
 
 
+def test_feedback_from_a_later_population():
+    """Of what comes back, OTTT has a trace, and no error goes through it; the loop by hand."""
+    torch.manual_seed(0)
+    body = nn.Sequential(lif(0.8), nn.Linear(6, 7, bias=False), lif(0.7))
+    net: Any = scaled(
+        nn.Sequential(
+            nn.Linear(5, 6, bias=False), sm.nn.Feedback(body, nn.Linear(7, 6, bias=False), delay=2),
+            nn.Linear(7, CLASSES, bias=False), sm.nn.LI(0.9),
+        )
+    )  # fmt: skip
+    x, y = data((5,))
+    assert worst(by_rule(online.RTRL(net), x, y), by_rule(online.BPTT(net), x, y)) < CLOSE
+    torch.testing.assert_close(online.OTTT(net).sample(x, y), net(x).detach())
+    got = by_rule(online.OTTT(net), x, y)
+    names = ("0.weight", "1.body.1.weight", "1.connection.weight", "2.weight")
+    for name in names:
+        w = [net.get_parameter(n).detach().clone().requires_grad_() for n in names]
+        u = [torch.zeros(BATCH, n, dtype=x.dtype) for n in (6, 7, CLASSES)]
+        keep = [name in (names[0], names[2]), name == names[1], name == names[3]]
+        late, total = [torch.zeros(BATCH, 7, dtype=x.dtype)] * 2, 0.0
+        for s, labels in zip(x, y, strict=True):
+            u = [v if kept else v.detach() for v, kept in zip(u, keep, strict=True)]
+            u[0] = net[1].body[0].beta * u[0] + s @ w[0].t() + late[-2].detach() @ w[2].t()
+            s = Spike.apply(u[0] - 1)
+            u[0] = u[0] - s.detach()
+            u[1] = net[1].body[2].beta * u[1] + s @ w[1].t()
+            s = Spike.apply(u[1] - 1)
+            u[1] = u[1] - s.detach()
+            late.append(s)
+            u[2] = net[3].beta * u[2] + s @ w[3].t()
+            total = total + functional.cross_entropy(u[2], labels)
+        total.backward()  # type: ignore[union-attr]
+        assert error(got[name], w[names.index(name)].grad) < CLOSE
+
+
+def test_vgg_with_feedback_runs():
+    net = networks.vgg_f((2, 8, 8), CLASSES, lif(0.5), layers="4C3-AP2-6C3-GAP", readout=sm.nn.LI(0.5), delay=1, seed=0)
+    nn.init.normal_(net.loop.connection.conv.weight, 0.0, 0.3)  # type: ignore[union-attr]
+    x, y = (torch.rand(STEPS, BATCH, 2, 8, 8, generator=torch.Generator().manual_seed(2)) < 0.5).float(), data((2,))[1]
+    rule = online.OTTT(net)
+    torch.testing.assert_close(rule.sample(x, y), net(x).detach())
+    assert all(bool(p.grad.abs().sum() > 0) for p in net.parameters() if p.grad is not None)
+    assert all(p.grad is not None for p in net.parameters())
+
+
 @pytest.mark.parametrize(
     "neuron",
     [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seamount.errors import DataError, TrainingError, raise_all
-from seamount.nn.connection import NORMS, POOLS, SYNAPSES
+from seamount.nn.connection import NORMS, POOLS
 from seamount.nn.neuron import Neuron, State
 from seamount.topology import INPUT, Cell, Wire, trace
 from seamount_models.online.dynamics import Dynamics, Step
@@ -160,12 +160,10 @@ def _wire_problems(net: nn.Module, wire: Wire) -> list[str]:
             f"{norms[0]}: {type(net.get_submodule(norms[0])).__name__} has statistics over time, which no step knows. "
             "Hint: sm.nn.WSConv2d."
         ]
-    if not isinstance(module, SYNAPSES) or hasattr(module, "hold"):
-        return [f"{wire.name}: {type(module).__name__} (allowed: Linear, Conv2d, WSLinear, WSConv2d)."]
-    if isinstance(module, nn.Conv1d) or getattr(module, "padding_mode", "zeros") != "zeros":
-        return [
-            f"{wire.name}: {type(module).__name__}, padding {getattr(module, 'padding_mode', '')} (allowed: zeros)."
-        ]
+    if not isinstance(module, (nn.Linear, nn.Conv2d)) or hasattr(module, "hold"):
+        return [f"{wire.name}: {type(module).__name__} (allowed: linear layers and Conv2d, also standardised)."]
+    if getattr(module, "padding_mode", "zeros") != "zeros":
+        return [f"{wire.name}: pads with {module.padding_mode} (allowed: zeros)."]
     if isinstance(getattr(module, "padding", None), str):
         return [f"{wire.name}: padding {module.padding!r} (allowed: a number)."]
     return []
