@@ -56,7 +56,7 @@ TWO_SIDED = ("ternary", "graded")
 GRADED = ("graded", "sigma-delta")
 """Those whose spikes carry a value."""
 MESSAGE_BITS = 14
-"""Of the magnitude of graded spikes; calls for large weight_exp, so that the v that they carry is large."""
+"""Of the magnitude of graded spikes."""
 RATE = 0.25
 """Rate of `random_spikes`, and the rate that thresholds assume of every source."""
 
@@ -94,7 +94,7 @@ def random_graph(
         feedback: delay of an edge `back` from the last spiking population to the first; 0 for none.
         skip: an edge `skip` from the input to the last population, next to the way through the layers.
         per_neuron: du, dv, vth, bias and reset_by differ from neuron to neuron.
-        weight_exp: range of the exponents.
+        weight_exp: range of the exponents; where spikes carry v, they are the largest that fit, so that v is large.
         kind, bound: of the Input.
         stage: `"integer"`, or `"float"`: the same network in real numbers, one unit of v being 2^-14.
 
@@ -109,6 +109,7 @@ def random_graph(
     """
     if neuron not in NEURONS:
         raise GraphError(f"random_graph: neuron {neuron!r} is unknown. Allowed: {', '.join(NEURONS)}.")
+    weight_exp = (Limits().weight_exp[1],) * 2 if neuron in GRADED else weight_exp
     sizes = [int(n) for n in rng.integers(max(1, width // 2), max(2, width + width // 2), depth + 1)]
     shapes: list[tuple[int, ...]] = [(n,) for n in sizes]
     names = ["input", *(f"pop{i}" for i in range(1, depth + 1))]
@@ -280,16 +281,16 @@ def _sigma_delta(rng, name, inputs, shape, sigma_a, draw) -> Population:
 
 def _magnitude(node: Any) -> float:
     """Square of what a graded spike carries, about."""
-    return 0.0 if not node.spiking else float(np.square(1.4 * (node.vth << ACT_SHIFT) / 2.0**node.shift).mean())
+    return 0.0 if not node.spiking else float(np.square(0.9 * (node.vth << ACT_SHIFT) / 2.0**node.shift).mean())
 
 
 def _resonator(rng, name, inputs, shape, sigma_a, draw) -> Population:
     """u has the variance `s^2 / (2 (1 - beta^2))`; it fires once a period where the magnitude is above vth."""
-    beta, period = rng.uniform(0.7, 0.95, draw), rng.uniform(3, 9, draw)
+    beta, period = rng.uniform(0.7, 0.95, draw), rng.uniform(2.5, 6, draw)
     sigma = sigma_a / np.sqrt(2 * (1 - beta**2))
     mantissas = np.round(rng.choice([0, 1]) * rng.uniform(-0.05, 0.1, draw) * sigma_a / 16)
     unity = UNITY * beta * np.exp(2j * np.pi / period)
-    vth = np.round(rng.uniform(0.2, 0.8, draw) * sigma / (1 << ACT_SHIFT))
+    vth = np.round(rng.uniform(0.05, 0.4, draw) * sigma / (1 << ACT_SHIFT))
     return IntResonateAndFire(
         name=name, inputs=inputs, shape=shape, re=np.round(unity.real), im=np.round(unity.imag),
         vth=np.clip(vth, 1, Limits().vth[1]), bias_mant=np.clip(mantissas, *Limits().bias_mant), bias_exp=4,
