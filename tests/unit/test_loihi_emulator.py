@@ -122,13 +122,13 @@ def test_delays_also_beyond_the_end(kind, way):
         assert_same_bits(graph, random_spikes(rng, graph, steps, 3), path=way)
 
 
-@pytest.mark.parametrize("kind", ["spike", "signed"])
+@pytest.mark.parametrize(("kind", "neuron"), [("spike", "cuba"), ("signed", "cuba"), ("spike", "graded")])
 @pytest.mark.parametrize("size", [1, 1 << 14, 1 << 17])
-def test_any_cut_of_samples_and_steps(monkeypatch, size, kind):
+def test_any_cut_of_samples_and_steps(monkeypatch, size, kind, neuron):
     monkeypatch.setattr(emulator, "BUFFER_BYTES", size)
     rng = np.random.default_rng(2)
     bound = 1 if kind == "spike" else 3
-    graph = random_graph(rng, depth=3, recurrent=2, feedback=5, skip=True, kind=kind, bound=bound)
+    graph = random_graph(rng, depth=3, neuron=neuron, recurrent=2, feedback=5, skip=True, kind=kind, bound=bound)
     graph = graph.with_nodes(*(type(c)(**{**vars(c), "delay": 7}) for c in graph.connections if c.name == "skip"))
     x = random_spikes(rng, graph, 31, 13)
     for way in (None, "float32"):
