@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import seamount as sm
-from seamount.nn.linear import EVENT_ACTIVITY, _EventLinear, find, linear
+from seamount.nn.events import find
+from seamount.nn.linear import EVENT_ACTIVITY, _EventLinear, linear
 from seamount_models.networks import mlp
 
 

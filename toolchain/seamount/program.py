@@ -134,10 +134,10 @@ def check_spikes(spikes, node: Input) -> np.ndarray:
     if x.dtype.kind not in "bui":
         raise DataError(f"{node.name}: spikes have dtype {x.dtype} (allowed: bool or an integer type). "
                         f"Hint: spikes.astype({np.dtype(node.dtype).name}).")  # fmt: skip
-    low, high = int(x.min()), int(x.max())
+    low, high = 0 if x.dtype.kind in "bu" else int(x.min()), int(x.max())
     allowed = (0 if node.kind == "spike" else -node.bound, node.bound)
     if low < allowed[0] or high > allowed[1]:
-        raise DataError(f"{node.name}: spikes hold values {low}..{high} (allowed {allowed[0]}..{allowed[1]}).")
+        raise DataError(f"{node.name}: spikes hold values {x.min()}..{high} (allowed {allowed[0]}..{allowed[1]}).")
     return np.ascontiguousarray(x.astype(node.dtype, copy=False))
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seamount.errors import SeamountError
+from seamount.nn.convolution import conv2d
+from seamount.nn.pool import window_sums
 
 
 def each_step(function: Any, x: Tensor, dims: int) -> Tensor:
@@ -34,7 +36,7 @@ class Conv1d(nn.Conv1d):
 
 
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` over `[T, B, C, H, W]`.
+    """`nn.Conv2d` over `[T, B, C, H, W]`; faster on a CPU where few of its inputs are active.
 
     Example:
         >>> import torch, seamount as sm
@@ -44,6 +46,11 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         return each_step(super().forward, input, 3)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
+        if self.padding_mode != "zeros":
+            return super()._conv_forward(input, weight, bias)
+        return conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Flatten(nn.Flatten):
@@ -75,10 +82,8 @@ class SumPool2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[T, B, C, H, W]` -> `[T, B, C, H', W']`; sums of whole numbers are whole numbers."""
         x = x if x.is_floating_point() else x.float()
-        divisor = math.prod(self.kernel_size) if self.mean else 1
-        return each_step(
-            lambda s: functional.avg_pool2d(s, self.kernel_size, self.stride, divisor_override=divisor), x, 3
-        )
+        sums = each_step(lambda s: window_sums(s, self.kernel_size, self.stride), x, 3)
+        return sums / math.prod(self.kernel_size) if self.mean else sums
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}"
@@ -179,7 +184,7 @@ class WSLinear(_Standardized, nn.Linear):
         return functional.linear(input, self.effective_weight(), self.bias)
 
 
-class WSConv2d(_Standardized, nn.Conv2d):
+class WSConv2d(_Standardized, Conv2d):
     """Conv2d over `[T, B, C, H, W]` with scaled weight standardisation; `gain`, `eps` as in WSLinear.
 
     Example:
@@ -190,7 +195,7 @@ class WSConv2d(_Standardized, nn.Conv2d):
     """
 
     def __init__(self, *args: Any, gain: float = 1.0, eps: float = 1e-4, **options: Any) -> None:
-        nn.Conv2d.__init__(self, *args, **options)
+        Conv2d.__init__(self, *args, **options)
         self._standardize(gain, eps)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002

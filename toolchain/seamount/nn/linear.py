@@ -10,19 +10,13 @@ inputs of its own backward.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seamount.nn.events import Events, find
+from seamount.nn.loops import in_parts, kernel
 from seamount.nn.memory import empty
 
 EVENT_ACTIVITY = 0.15
@@ -40,25 +34,8 @@ LEAST_WORK = 1 << 22
 """Multiplications of a dense product from which threads are worth starting."""
 SAMPLED = 16
 """One row in this many is looked at to estimate the activity."""
-LANES = 64
-"""Values that become one mask of those that are not zero."""
 CHUNK = 512
 """Rows whose gradients stay in a core's cache while they are added to all weights."""
-
-
-@dataclass(frozen=True)
-class Events:
-    """Which inputs are active, row by row.
-
-    Attributes:
-        index, value: the active inputs, int32, and what they carry, float32, row after row; with gaps.
-        start, count: where a row's begin and how many they are, int64 `[R]`.
-    """
-
-    index: np.ndarray
-    value: np.ndarray
-    start: np.ndarray
-    count: np.ndarray
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -69,22 +46,24 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: float `[out, in]`.
         bias: float `[out]`.
     """
-    if _fits(x, weight, bias):
-        rows = x.detach().reshape(-1, x.shape[-1])
-        if float(torch.count_nonzero(rows[::SAMPLED])) <= EVENT_ACTIVITY * rows[::SAMPLED].numel():
-            return _EventLinear.apply(x, weight, bias)  # type: ignore[return-value]
+    wide = x.ndim > 1 and len(weight) >= NARROWEST and x.numel() * len(weight) >= LEAST_WORK
+    if wide and plain(x, weight, bias) and few(x.detach().reshape(-1, x.shape[-1])):
+        return _EventLinear.apply(x, weight, bias)  # type: ignore[return-value]
     return functional.linear(x, weight, bias)
 
 
-def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    tensors = [x, weight, *([] if bias is None else [bias])]
-    return (
-        all(t.device.type == "cpu" and t.dtype == torch.float32 and type(t) in (Tensor, nn.Parameter) for t in tensors)
-        and x.ndim > 1
-        and len(weight) >= NARROWEST
-        and x.numel() * len(weight) >= LEAST_WORK
-        and not torch.is_autocast_enabled("cpu")
+def plain(*tensors: Tensor | None) -> bool:
+    """Whether kernels of float32 on the CPU may take the place of torch's, on these and under its settings."""
+    return not torch.is_autocast_enabled("cpu") and all(
+        t is None or (t.device.type == "cpu" and t.dtype == torch.float32 and type(t) in (Tensor, nn.Parameter))
+        for t in tensors
     )
+
+
+def few(rows: Tensor) -> bool:
+    """Whether so few of the values of rows `[R, in]` are active that events are faster; looks at some rows."""
+    some = rows[::SAMPLED]
+    return float(torch.count_nonzero(some)) <= EVENT_ACTIVITY * some.numel()
 
 
 class Linear(nn.Linear):
@@ -111,7 +90,7 @@ class _EventLinear(torch.autograd.Function):
         by_input = weight.detach().t().contiguous().numpy()
         offset = np.empty(0, np.float32) if bias is None else bias.detach().numpy()
         arrays = (events.index, events.value, events.start, events.count, by_input, offset, out.numpy())
-        in_parts(lambda first, last, _: _sums(first, last, *arrays), len(rows))
+        in_parts(lambda first, last: _sums(first, last, *arrays), len(rows))
         ctx.events, ctx.shape = events, x.shape
         ctx.save_for_backward(weight)
         return out.reshape(*x.shape[:-1], len(weight))
@@ -127,113 +106,11 @@ class _EventLinear(torch.autograd.Function):
             e: Events = ctx.events
             by_input = torch.zeros(weight.shape[1], weight.shape[0])
             arrays = (e.index, e.value, e.start, e.count, g.numpy(), by_input.numpy())
-            in_parts(lambda first, last, _: _weight_gradient(first, last, CHUNK, *arrays), weight.shape[1])
+            in_parts(lambda first, last: _weight_gradient(first, last, CHUNK, *arrays), weight.shape[1])
             g_weight = by_input.t()
         if ctx.needs_input_grad[2]:
             g_bias = g.sum(0)
         return g_x, g_weight, g_bias
-
-
-def find(rows: Tensor) -> Events:
-    """The active inputs of rows, float32 `[R, in]`, contiguous."""
-    x = rows.numpy()
-    count, start = np.empty(len(x), np.int64), np.empty(len(x), np.int64)
-    in_parts(lambda first, last, _: _counts(first, last, x, count), len(x))
-    np.cumsum(count, out=start)
-    size = int(start[-1])
-    start -= count
-    index, value = np.empty(size + 1, np.int32), np.empty(size + 1, np.float32)
-    in_parts(lambda first, last, _: _positions(first, last, x, start, index, value), len(x))
-    return Events(index, value, start, count)
-
-
-def in_parts(function: Callable[[int, int, int], Any], size: int) -> None:
-    """Call `function(first, last, part)` for equal parts of `range(size)`, each in a thread of its own."""
-    parts = max(1, min(torch.get_num_threads(), size))
-    edges = [size * i // parts for i in range(parts + 1)]
-    if parts == 1:
-        function(0, size, 0)
-        return
-    with ThreadPoolExecutor(parts - 1) as pool:
-        others = [pool.submit(function, edges[i], edges[i + 1], i) for i in range(1, parts)]
-        function(edges[0], edges[1], 0)
-        for other in others:
-            other.result()
-
-
-def kernel(function: Callable) -> Any:
-    """`njit` for code that runs beside Python's own threads, kept on disk where a folder can be written."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
-
-
-def _for_kernels(function: Callable) -> Any:
-    """`intrinsic`, typed as what kernels see: without the first parameter."""
-    return intrinsic(function)
-
-
-@_for_kernels
-def _nonzero(typingctx, address):
-    """Bit i of the result says whether the float32 at `address + 4 i` is not zero, for LANES of them."""
-
-    def codegen(context, builder, signature, args):
-        vector = ir.VectorType(ir.FloatType(), LANES)
-        data = builder.load(builder.inttoptr(args[0], vector.as_pointer()), align=4)
-        return builder.bitcast(builder.fcmp_unordered("!=", data, ir.Constant(vector, [0.0] * LANES)), ir.IntType(64))
-
-    return types.uint64(types.intp), codegen
-
-
-@_for_kernels
-def _lowest(typingctx, mask):
-    """Position of the lowest bit; 64 for an empty mask."""
-
-    def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), codegen
-
-
-@_for_kernels
-def _ones(typingctx, mask):
-    """Number of bits that are set."""
-
-    def codegen(context, builder, signature, args):
-        return builder.ctpop(args[0])
-
-    return types.int64(types.uint64), codegen
-
-
-@kernel
-def _counts(first, last, x, count):
-    width = x.shape[1]
-    for r in range(first, last):
-        address, n = x[r].ctypes.data, 0
-        for i in range(0, width - LANES + 1, LANES):
-            n += _ones(_nonzero(address + 4 * i))
-        for i in range(width // LANES * LANES, width):
-            n += x[r, i] != 0
-        count[r] = n
-
-
-@kernel
-def _positions(first, last, x, start, index, value):
-    width, one = x.shape[1], np.uint64(1)
-    for r in range(first, last):
-        address, row, at = x[r].ctypes.data, x[r], start[r]
-        for i in range(0, width - LANES + 1, LANES):
-            mask = _nonzero(address + 4 * i)
-            while mask:
-                index[at] = i + _lowest(mask)
-                value[at] = row[index[at]]
-                mask &= mask - one
-                at += 1
-        for i in range(width // LANES * LANES, width):
-            if row[i] != 0:
-                index[at], value[at] = i, row[i]
-                at += 1
 
 
 @kernel

@@ -1,11 +1,11 @@
-"""Loops over time, batch and neurons that are compiled from lines of text, on parts of the batch in threads.
+"""Compiled loops on parts of a batch in threads; those over time, batch and neurons are compiled from lines of text.
 
 Only as text can a loop take a varying number of arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -97,15 +97,32 @@ def product(total, factors, weight):
                 total[j] += factor * w[j]
 
 
-def share(kernel: Any, a: Tensor, whole: bool, tensors: Sequence[Tensor]) -> None:
+def share(loop: Any, a: Tensor, whole: bool, tensors: Sequence[Tensor]) -> None:
     """Call what `over_time` made for `a [T, B, N]`, with blocks of neurons unless it needs them `whole`."""
     arrays = [t.detach().contiguous().numpy() for t in tensors]
     steps, batch, width = a.shape
     block = width if whole else min(width, max(LEAST, BLOCK // steps // LEAST * LEAST))
     parts = min(torch.get_num_threads(), batch, max(1, a.numel() // SHARE))
-    edges = [batch * i // parts for i in range(parts + 1)]
+    in_parts(lambda first, last: loop(first, last, block, *arrays), batch, parts)
+
+
+def in_parts(function: Callable[[int, int], Any], size: int, parts: int | None = None) -> None:
+    """Call `function(first, last)` for equal parts of `range(size)`, each in a thread; as many as torch has."""
+    parts = max(1, min(parts or torch.get_num_threads(), size))
+    edges = [size * i // parts for i in range(parts + 1)]
     if parts == 1:
-        kernel(*edges, block, *arrays)
+        function(0, size)
         return
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(lambda part: kernel(edges[part], edges[part + 1], block, *arrays), range(parts)))
+    with ThreadPoolExecutor(parts - 1) as pool:
+        others = [pool.submit(function, *edges[i : i + 2]) for i in range(1, parts)]
+        function(*edges[:2])
+        for other in others:
+            other.result()
+
+
+def kernel(function: Callable) -> Any:
+    """`njit` for code that runs beside Python's own threads, kept on disk where a folder can be written."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)

@@ -15,7 +15,6 @@ float step on `unit y` and `unit gain a`, at the spikes that the integers sent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,60 +57,79 @@ class Population(torch.autograd.Function):
         *tensors: Tensor,
     ):  # fmt: skip
         states, constants = tensors[: spec.states], tensors[spec.states :]
-        shape, kept = a.shape[2:], [] if keep is None else [keep]
+        lies, kept = _Layout(a), [] if keep is None else [keep]
         out, before, last = kernels.forward(
             spec,
-            _rows(a, 2),
-            [_rows(s, 1) for s in states],
-            _columns(constants, shape, a.dtype),
-            _columns(chip.constants, shape, torch.int64) if chip else [],
+            lies.rows(a),
+            [lies.rows(s) for s in states],
+            [lies.column(c, a.dtype) for c in constants],
+            [lies.column(c, torch.int64) for c in chip.constants] if chip else [],
             kept,
             loop,
         )
         after = a.new_empty(0)
         if keep is not None:
-            after = torch.cat([before[0][1:], last[keep][None]]).reshape(a.shape)
+            after = lies.back(torch.cat([before[0][1:], last[keep][None]]))
         ctx.spec, ctx.chip, ctx.loop = spec, chip, None if loop is None else loop.before
         # A population that hears itself cannot be run again without its products.
         a, sent = (a, None) if loop is None else (loop.heard, out)
         ctx.save_for_backward(a, sent, weight, *tensors)
         ctx.mark_non_differentiable(after)
-        return out.reshape(a.shape), after, *(s.reshape(a.shape[1:]) for s in last)
+        return lies.back(out), after, *(lies.back(s) for s in last)
 
     @staticmethod
     def backward(ctx, g_out: Tensor, _, *g_states: Tensor):  # type: ignore[override]
         spec, chip = ctx.spec, ctx.chip
         a, sent, weight, *tensors = ctx.saved_tensors
         states, constants = tensors[: spec.states], tensors[spec.states :]
-        shape, rows = a.shape[2:], _rows(a, 2)
+        lies = _Layout(a)
         unit = chip.unit if chip else torch.ones(())
         gain = chip.gain if chip else 1
-        units = _columns([unit * gain, unit], shape, a.dtype)
-        g = _rows(g_out, 2)
+        a_unit, v_unit = lies.column(unit * gain, a.dtype), lies.column(unit, a.dtype)
+        g = lies.rows(g_out)
         if chip and chip.output is not None:
-            g = g / _columns([chip.output], shape, a.dtype)[0]
+            g = g / lies.column(chip.output, a.dtype)
         g_a, g_first, g_constants = kernels.backward(
-            spec, g, [_rows(h, 1) / units[1] for h in g_states], rows, [_rows(s, 1) for s in states],
-            _columns(constants, shape, a.dtype), _columns(chip.constants, shape, torch.int64) if chip else [],
-            units[0], units[1], weight,
+            spec, g, [lies.rows(h) / v_unit for h in g_states], lies.rows(a), [lies.rows(s) for s in states],
+            [lies.column(c, a.dtype) for c in constants],
+            [lies.column(c, torch.int64) for c in chip.constants] if chip else [],
+            a_unit, v_unit, weight,
         )  # fmt: skip
         g_weight = None
         if weight is not None:
             g_weight = g_a[0].t() @ ctx.loop + g_a[1:].flatten(0, 1).t() @ sent[:-1].flatten(0, 1)
         wanted = {f"c{k}": value for k, value in zip(spec.wanted, g_constants, strict=True)}
         return (
-            None, None, None, None, g_a.reshape(a.shape), g_weight,
-            *((h * units[1]).reshape(a.shape[1:]) for h in g_first),
-            *(wanted[n].reshape(a.shape[1:]).sum_to_size(c.shape) if n in wanted else None
+            None, None, None, None, lies.back(g_a), g_weight,
+            *(lies.back(h * v_unit) for h in g_first),
+            *(lies.back(wanted[n]).sum_to_size(c.shape) if n in wanted else None
               for n, c in zip(spec.free, constants, strict=True)),
         )  # fmt: skip
 
 
-def _rows(x: Tensor, leading: int) -> Tensor:
-    """`[T, B, ...]` as `[T, B, N]`, or `[B, ...]` as `[B, N]`, contiguous."""
-    return x.reshape(*x.shape[:leading], -1).contiguous()
+class _Layout:
+    """How a sequence `[T, B, ...]` lies in memory: what a neuron's place is, in the order of the strides.
 
+    Populations see their neurons in a row, `[N]`. In this order a convolution's output is one already, whether channels
+    come first or last.
+    """
 
-def _columns(constants: Sequence[Tensor], shape: torch.Size, dtype: torch.dtype) -> list[Tensor]:
-    """Constants as `[N]`, contiguous."""
-    return [c.to(dtype).expand(shape).reshape(-1).contiguous() for c in constants]
+    def __init__(self, a: Tensor) -> None:
+        self.shape = a.shape[2:]
+        self.order = sorted(range(len(self.shape)), key=lambda d: -a.stride(2 + d))
+
+    def rows(self, x: Tensor) -> Tensor:
+        """`[T, B, ...]` as `[T, B, N]`, or `[B, ...]` as `[B, N]`, contiguous."""
+        leading = x.ndim - len(self.order)
+        x = x.permute(*range(leading), *(leading + d for d in self.order))
+        return x.reshape(*x.shape[:leading], -1).contiguous()
+
+    def column(self, constant: Tensor, dtype: torch.dtype) -> Tensor:
+        """What broadcasts to `[...]` as `[N]`, contiguous."""
+        return self.rows(constant.to(dtype).expand(self.shape))
+
+    def back(self, x: Tensor) -> Tensor:
+        """What `rows` gives as it was, a view."""
+        leading = x.ndim - 1
+        x = x.reshape(*x.shape[:leading], *(self.shape[d] for d in self.order))
+        return x.permute(*range(leading), *(leading + self.order.index(d) for d in range(len(self.order))))

@@ -32,6 +32,7 @@ from torch.nn import functional
 
 from seamount.ir import Conv, IntConnection, IntConv, IntLinear, Linear
 from seamount.nn.connection import each_step
+from seamount.nn.convolution import conv2d
 from seamount.nn.linear import linear
 from seamount.topology import Wire
 
@@ -227,7 +228,7 @@ class QuantConv2d(_QuantConv, qnn.QuantConv2d):
     """`nn.Conv2d` on the chip's integers: spikes `[.., C, H, W]` -> a; arguments as of `quantized`."""
 
     spread = (1, 1)
-    convolve, transposed = staticmethod(functional.conv2d), staticmethod(functional.conv_transpose2d)
+    convolve, transposed = staticmethod(conv2d), staticmethod(functional.conv_transpose2d)
 
     def __init__(self, node: Conv, options: dict[str, Any]) -> None:
         qnn.QuantConv2d.__init__(self, **_arguments(node), **options)
