@@ -18,12 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from seamount.nn import Neuron, Surrogate, trace
+from seamount.nn.loops import function
 from seamount.nn.trace import Value
 
 Row = tuple[Tensor | None, tuple[Tensor | None, ...], tuple[Tensor | None, ...]]
@@ -268,8 +267,6 @@ def _row(tape: trace.Tape, result: Value, surrogate: Surrogate | None, leaves: l
 def _code(kind: Kind, results: list[Value | None]) -> Code:
     there = [r for r in results if r is not None]
     written = trace.write("step", kind.arguments, there, {})
-    scope: dict[str, Any] = {}
-    exec(written.source, scope)
     count = iter(range(len(there)))
     layout = tuple(None if r is None else next(count) for r in results)
-    return Code(scope["step"], written.numbers, layout, written.inputs)
+    return Code(function(written.source), written.numbers, layout, written.inputs)
