@@ -109,7 +109,8 @@ def random_graph(
     """
     if neuron not in NEURONS:
         raise GraphError(f"random_graph: neuron {neuron!r} is unknown. Allowed: {', '.join(NEURONS)}.")
-    weight_exp = (Limits().weight_exp[1],) * 2 if neuron in GRADED else weight_exp
+    highest = Limits().weight_exp[1]
+    weight_exp = (highest, highest) if neuron in GRADED else weight_exp
     sizes = [int(n) for n in rng.integers(max(1, width // 2), max(2, width + width // 2), depth + 1)]
     shapes: list[tuple[int, ...]] = [(n,) for n in sizes]
     names = ["input", *(f"pop{i}" for i in range(1, depth + 1))]

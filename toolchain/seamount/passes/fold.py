@@ -112,8 +112,11 @@ def upsample_before(connection: Connection, factor: tuple[int, ...], name: str) 
     Raises:
         LoweringError: it is no convolution, or one with a stride.
     """
-    fits = isinstance(connection, Conv) and len(connection.kernel) == len(factor)
-    if not fits or max(*connection.stride, *connection.spacing) > 1:
+    if (
+        not isinstance(connection, Conv)
+        or len(connection.kernel) != len(factor)
+        or max(*connection.stride, *connection.spacing) > 1
+    ):
         raise LoweringError(
             f"{name}: upsamples what {connection.name} reads (allowed: a convolution of {len(factor)} dimensions, of "
             "stride 1)."
