@@ -49,6 +49,12 @@ def inputs(net: str, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield (torch.rand(batch, *shape, generator=generator) < rate).float(), labels
 
 
+def sequence(net: str, steps: int) -> tuple[Tensor, Tensor]:
+    """`inputs` as `[T, B, ...]` and `[T, B]`."""
+    x, labels = zip(*inputs(net, steps), strict=True)
+    return torch.stack(x), torch.stack(labels)
+
+
 class WithinTheStep:
     """The least that a rule with an error has to do: forward and backward within each step, by autograd."""
 
@@ -126,7 +132,7 @@ def peak(net: str, rule: str, steps: int) -> None:
     model = build(net)
     if rule == "BPTT":
         learner = online.BPTT(model)
-        learner.sample(*(torch.stack(part) for part in zip(*inputs(net, 1), strict=True)))
+        learner.sample(*sequence(net, 1))
     else:
         learner = RULES[rule](model)
         learner.step(*next(inputs(net, 1)))
@@ -134,7 +140,7 @@ def peak(net: str, rule: str, steps: int) -> None:
     held = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the highest resident size counts from here
     if rule == "BPTT":
-        learner.sample(*(torch.stack(part) for part in zip(*inputs(net, steps), strict=True)))
+        learner.sample(*sequence(net, steps))
     else:
         for x, labels in inputs(net, steps):
             learner.step(x, labels)
