@@ -150,7 +150,7 @@ def fit(
                 bar.update(task, status=status)
                 if processes.first:
                     health.check(spikes, epoch)
-                    rates = {name: s.mean().item() for name, s in spikes.items()}
+                    rates = {name: (s != 0).float().mean().item() for name, s in spikes.items()}
                     curves.write(epoch, history, rates, float(schedule.get_last_lr()[0]))
                 if checkpoint is not None:
                     generators = processes.gather(generator_state(device))

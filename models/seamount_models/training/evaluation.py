@@ -80,7 +80,7 @@ def evaluate(
                 for name, population in populations.items():
                     if population.spiking and population.recorded_spikes is not None:
                         s = population.recorded_spikes
-                        spikes_seen[name] = spikes_seen.get(name, 0.0) + s.mean().item() * batch
+                        spikes_seen[name] = spikes_seen.get(name, 0.0) + (s != 0).float().mean().item() * batch
     finally:
         net.train(training)
     right, labelled, total, samples, *seen = processes.sum_numbers(
