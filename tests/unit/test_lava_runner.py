@@ -118,10 +118,14 @@ def test_a_process_that_hangs_is_named(monkeypatch, capfd, fault, message):
 @pytest.mark.timeout(60)
 def test_ctrl_c_ends_every_process(monkeypatch):
     job = faulty(monkeypatch, "never returns", timeout=50)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        runner.run(job)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(job)
+    finally:
+        signal.signal(signal.SIGINT, before)
     timer.join()
 
 
