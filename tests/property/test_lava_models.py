@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seamount.errors import TargetError
 from seamount.fixed_point import ACT_SHIFT, DECAY_BITS
+from seamount.ir import IntLinear
 from seamount.neurons import graded, resonate, sigma_delta
 from seamount.neurons.leaky import retention_u, retention_v
 from seamount_targets.lava.support import require_lava
@@ -100,3 +101,34 @@ def test_sigma_delta_is_lavas(a, vth, bias, shift, relu, cumulative):
         np.testing.assert_array_equal(model.act - model.residue, told)
         if cumulative:
             np.testing.assert_array_equal(model.error, error)
+
+
+@given(
+    weight=st.lists(row(-128, 127), min_size=3, max_size=3), weight_exp=st.integers(-8, 7),
+    s=st.lists(row(-(2**15), 2**15, 1), min_size=2, max_size=4), binary=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_sparse_is_dense(weight, weight_exp, s, binary):
+    """Lava's Sparse, always multiplying, sends what Lava's Dense sends and the graph's connection gives."""
+    from lava.proc.dense.models import PyDenseModelBitAcc
+    from lava.proc.sparse.models import PySparseModelBitAcc
+    from lava.utils.weightutils import SignMode
+    from scipy.sparse import csr_matrix
+
+    node = IntLinear(name="fc", inputs=("input",), weight=2 * np.array(weight), weight_exp=weight_exp)
+    s = [np.abs(x) % 2 if binary else x for x in s]
+
+    def sent(kind, weights, bits: int) -> list[np.ndarray]:
+        model, found = kind({"weight_exp": weight_exp, "num_weight_bits": 8, "sign_mode": SignMode.MIXED}), []
+        model.weights, model.num_message_bits, model.a_buff = weights, np.array([bits]), np.zeros(3, np.int32)
+        model.a_out = SimpleNamespace(send=found.append)
+        for x in s:
+            model.s_in = SimpleNamespace(recv=lambda x=x: x.astype(np.int32))
+            model.run_spk()
+        return [*found[1:], model.a_buff]
+
+    dense = sent(PyDenseModelBitAcc, node.weight, 0 if binary else 24)
+    sparse = sent(PySparseModelBitAcc, csr_matrix(node.weight), 24)
+    for x, one, other in zip(s, dense, sparse, strict=True):
+        np.testing.assert_array_equal(one, node.apply(x[None])[0])
+        np.testing.assert_array_equal(other, one)

@@ -6,12 +6,11 @@ import torch
 from torch.nn import functional
 
 import seamount as sm
-from seamount.errors import GraphError, ResourceError
-from seamount.ir import Conv, Graph, Input, IntConv, IntLinear, Linear, Output
+from seamount.errors import GraphError
+from seamount.ir import Conv, Graph, Input, IntConv, IntLinear, Output
 from seamount.neurons import IntCubaLIF, IntLI
-from seamount.passes.expand import expand
 from seamount.report.program import connection_rows
-from seamount.testing import random_graph, random_spikes
+from seamount.testing import random_graph
 
 GEOMETRIES = [
     {},
@@ -119,25 +118,6 @@ def test_files_and_text_hold_the_geometry(tmp_path):
     assert "stride=(" in str(graph)
     for node in graph.connections:
         np.testing.assert_array_equal(loaded[node.name].weight, node.weight)
-
-
-@pytest.mark.parametrize("stage", ["integer", "float"])
-def test_expanding_changes_nothing_but_shapes(stage):
-    rng = np.random.default_rng(5)
-    graph = random_graph(rng, depth=3, conv=2, per_neuron=True, skip=True, feedback=3, stage=stage)
-    spikes = random_spikes(rng, graph, 12, 3)
-    flat = expand(graph, 1 << 20)
-    assert {type(c) for c in flat.connections} == {IntLinear if stage == "integer" else Linear}
-    want = sm.compile(graph, "reference").run(spikes, record=["v"])
-    got = sm.compile(flat, "reference").run(spikes.reshape(12, 3, -1), record=["v"])
-    for name, v in want.v.items():
-        np.testing.assert_allclose(got.v[name].reshape(v.shape), v, rtol=1e-12, atol=1e-12)
-    assert expand(flat, 1) is flat
-    entries = graph["pop1"].size * np.prod(graph.input.shape)
-    with pytest.raises(
-        ResourceError, match=rf"^conv1: its convolution as a matrix \(used {entries} entries, limit 9\)"
-    ):
-        expand(graph, 9)
 
 
 def test_reports_count_the_synapses_that_a_chip_stores():

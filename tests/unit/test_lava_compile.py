@@ -27,6 +27,9 @@ def without_lava(monkeypatch):
         if name == "lava" or name.startswith(("lava.", "seamount_targets.lava")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lava", None)
+    import seamount_targets
+
+    monkeypatch.delattr(seamount_targets, "lava", raising=False)
 
 
 @pytest.mark.usefixtures("without_lava")
@@ -92,6 +95,16 @@ def test_an_odd_weight_is_refused():
         sm.compile(net.with_weight("fc1", weight), "lava")
 
 
+def test_a_convolution_of_too_many_synapses_is_refused(monkeypatch):
+    pytest.importorskip("lava")
+    net = graph(conv=2)
+    monkeypatch.setattr("seamount_targets.lava.SYNAPSE_LIMIT", 9)
+    used = net.synapses(net.connections[0])
+    with pytest.raises(ResourceError, match=rf"^conv1: synapses of its convolution \(used {used}, limit 9\)\. Hint: a.*"
+                                            r"\nconv2: synapses of its convolution"):  # fmt: skip
+        sm.compile(net, "lava")
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_time_limit_that_is_none_is_refused(timeout):
     pytest.importorskip("lava")
@@ -105,9 +118,10 @@ def test_stock_processes_wherever_they_are_exact():
     require_lava()
     from lava.proc.dense.process import Dense
     from lava.proc.lif.process import LIFReset
+    from lava.proc.sparse.process import Sparse
 
     from seamount_targets.lava.network import Network
-    from seamount_targets.lava.processes.connections import DelayedDense
+    from seamount_targets.lava.processes.connections import DelayedDense, DelayedSparse
     from seamount_targets.lava.processes.neurons import LIFSubtract, LIReset
 
     def kinds(**options):
@@ -120,3 +134,4 @@ def test_stock_processes_wherever_they_are_exact():
     assert kinds(depth=3, readout=True) == {LIFReset: 2, LIReset: 1, Dense: 3}
     assert kinds(depth=2, reset="subtract") == kinds(depth=2, reset="none") == {LIFSubtract: 2, Dense: 2}
     assert kinds(depth=2, recurrent=1, skip=True) == {LIFReset: 2, Dense: 2, DelayedDense: 3}
+    assert kinds(depth=2, conv=2, recurrent=1) == {LIFReset: 2, Sparse: 2, DelayedSparse: 2}

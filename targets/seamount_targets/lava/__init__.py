@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from seamount.errors import TargetError
-from seamount.ir import NODE_TYPES, Graph, Population
+from seamount.errors import ResourceError, TargetError, raise_all
+from seamount.ir import NODE_TYPES, Conv, Graph, Population
 from seamount.learning import Plasticity, plasticity_of
-from seamount.passes.expand import expand
 from seamount.passes.schedule import schedule
 from seamount.program import Program, Result
 from seamount.targets import Target
@@ -18,9 +17,8 @@ from seamount_targets.lava.network import Network
 from seamount_targets.lava.runner import Job, run
 from seamount_targets.lava.support import require_lava
 
-MATRIX_LIMIT = 1 << 24
-"""Entries of a convolution's matrix: Lava's own Conv has no weight exponent, so convolutions run as Dense."""
-
+SYNAPSE_LIMIT = 1 << 25
+"""Synapses of a convolution, which Lava holds one by one: its own Conv has no weight exponent."""
 
 CONNECTIONS = frozenset({"Input", "Output", "Linear", "Conv", "IntLinear", "IntConv"})
 """What it runs beside populations, of which it runs any."""
@@ -47,7 +45,7 @@ class Lava(Target):
         Raises:
             TargetError: Lava is not installed.
             PassError: a loop is faster than the chip.
-            ResourceError: a convolution whose matrix is too large.
+            ResourceError: a convolution of too many synapses.
         """
         require_lava()
         if timeout is not None and not timeout > 0:
@@ -66,35 +64,34 @@ class LavaProgram(Program):
 
     Args:
         timeout: seconds, or None for `time_limit`.
-
-    Attributes:
-        flat: the graph as vectors and matrices, which is what Lava runs.
     """
 
     def __init__(self, graph: Graph, target: str, timeout: float | None = None) -> None:
         super().__init__(graph, target)
         self.timeout = timeout
-        self.flat = expand(graph, MATRIX_LIMIT)
         self.plan = schedule(graph)
+        used = {node.name: graph.synapses(node) for node in graph.of_type(Conv)}
+        raise_all(
+            ResourceError,
+            [
+                f"{name}: synapses of its convolution (used {count}, limit {SYNAPSE_LIMIT}). "
+                "Hint: a smaller network, or a target that has convolutions."
+                for name, count in used.items()
+                if count > SYNAPSE_LIMIT
+            ],
+        )
 
     def _run(self, x: np.ndarray, record: frozenset[str]) -> Result:
-        return self._run_network(Network(self.flat, self.plan, x, record))
+        return self._run_network(Network(self.graph, self.plan, x, record))
 
     def _run_network(self, network: Network) -> Result:
         tag = "fixed_pt" if self.graph.stage == "integer" else "floating_pt"
-        result = network.result(
-            run(Job(network.build, network.steps, tag, self.timeout or self.time_limit(network.steps)))
-        )
-        leading = (network.interval, network.samples)
-        for arrays in (result.spikes, result.v):
-            for name, values in arrays.items():
-                arrays[name] = values.reshape(*leading, *self.graph[name].shape)  # type: ignore[attr-defined]
-        result.output = result.output.reshape(*leading, *self.graph.output.shape)
-        return result
+        limit = self.timeout or self.time_limit(network.steps)
+        return network.result(run(Job(network.build, network.steps, tag, limit)))
 
     def time_limit(self, steps: int) -> float:
         """Seconds that a run is given: a minute, and some ten times what steps of this size were measured to take."""
-        synapses = sum(c.weight.size for c in self.flat.connections)
+        synapses = sum(max(c.weight.size, self.graph.synapses(c)) for c in self.graph.connections)
         return 60 + steps * (0.02 + 2e-7 * synapses + 0.01 * len(self.graph.nodes))
 
 
@@ -111,4 +108,4 @@ class LavaLearning(LavaProgram):
         self.plasticity: Plasticity = plasticity
 
     def _learn(self, x: np.ndarray, record: frozenset[str], labels: np.ndarray) -> Result:
-        return self._run_network(LearningNetwork(self.flat, self.plan, x, record, self.plasticity, labels))
+        return self._run_network(LearningNetwork(self.graph, self.plan, x, record, self.plasticity, labels))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamount.ir import Connection, Graph, IntConnection, Population
+from seamount.ir import Connection, Conv, Graph, IntConnection, Population
 from seamount.neurons import (
     LI,
     LIF,
@@ -30,13 +32,14 @@ from seamount_targets.reference import collect
 if TYPE_CHECKING:
     from lava.magma.core.process.ports.ports import InPort
     from lava.magma.core.process.process import AbstractProcess
+    from scipy.sparse import csr_matrix
 
 ONE_SIDED = (LI, IntLI, LIF, CubaLIF, IntCubaLIF)
 TWO_SIDED = (TernaryLIF, IntTernaryLIF, GradedLIF, IntGradedLIF)
 """What runs on Lava's models of LIF, by its thresholds."""
 WEIGHT_BITS = 8
 MESSAGE_BITS = 24
-"""Of an Input that is not spikes; Dense multiplies then instead of selecting columns."""
+"""Of spikes that carry a number: connections multiply then instead of selecting columns."""
 
 
 class Network:
@@ -46,7 +49,7 @@ class Network:
     `population`, `sender` or `wire`.
 
     Args:
-        graph: what to run, expanded: vectors and matrices.
+        graph: what to run; its processes have vectors for its shapes.
         plan: its chip timing.
         x: checked spikes `[T, B, *shape]`; samples follow each other in one stream.
         record: as in Program.run.
@@ -55,7 +58,7 @@ class Network:
         interval: steps per sample, T.
         steps: chip steps of the whole run.
         processes: by node, once `build` has run.
-        traces: by node and by port or variable, what a tap records: `[steps, *shape]` in chip time, shared.
+        traces: by node and by port or variable, what a tap records: `[steps, n]` in chip time, shared.
     """
 
     def __init__(self, graph: Graph, plan: Schedule, x: np.ndarray, record: frozenset[str]) -> None:
@@ -78,7 +81,7 @@ class Network:
 
         source = self.graph.input.name
         self.processes[source] = Stream(rows=self.rows, name=source)
-        self.processes |= {node.name: self.population(node) for node in self.graph.populations}
+        self.processes |= {node.name: self.population(flat(node)) for node in self.graph.populations}
         self.processes |= {node.name: self.connection(node) for node in self.graph.connections}
         for name, traces in self.traces.items():
             tap(self.processes[name], **traces)
@@ -154,30 +157,35 @@ class Network:
         return arguments | {"du": plain(1 - node.alpha), "dv": plain(1 - node.beta), "bias_mant": plain(node.bias)}
 
     def connection(self, node: Connection) -> AbstractProcess:
-        """The process of a connection: Lava's Dense where it takes one step, else ours."""
+        """The process of a connection: Lava's Sparse or Dense where it takes one step, else ours."""
         from lava.proc.dense.process import Dense
+        from lava.proc.sparse.process import Sparse
 
-        from seamount_targets.lava.processes.connections import DelayedDense
+        from seamount_targets.lava.processes.connections import DelayedDense, DelayedSparse
 
+        sparse = isinstance(node, Conv)
         arguments = self.connection_arguments(node)
         extra = self.plan.extra[node.name]
         if not extra and not node.delay:
-            return Dense(**arguments)
+            return (Sparse if sparse else Dense)(**arguments)
         start = self.plan.offsets[self.graph.target(node).name]
-        return DelayedDense(extra=extra, delay=node.delay, start=start, interval=self.interval, **arguments)
+        kind = DelayedSparse if sparse else DelayedDense
+        return kind(extra=extra, delay=node.delay, start=start, interval=self.interval, **arguments)
 
     def connection_arguments(self, node: Connection) -> dict:
-        """Arguments of Dense; the sign mode is always given, as Lava would guess it from the weights."""
+        """Arguments of Dense and Sparse; the sign mode is always given, as Lava would guess it from the weights."""
         from lava.utils.weightutils import SignMode
 
-        graded = getattr(self.graph.source(node), "kind", "spike") != "spike"
+        sparse = isinstance(node, Conv)
+        # Selecting columns of a sparse matrix takes three times as long as a product with it.
+        product = sparse or getattr(self.graph.source(node), "kind", "spike") != "spike"
         return {
             "name": node.name,
-            "weights": node.weight,
+            "weights": matrix(node, self.graph.source(node).shape) if sparse else node.weight,
             "weight_exp": node.weight_exp if isinstance(node, IntConnection) else 0,
             "num_weight_bits": WEIGHT_BITS,
             "sign_mode": SignMode.MIXED,
-            "num_message_bits": MESSAGE_BITS if graded else 0,
+            "num_message_bits": MESSAGE_BITS if product else 0,
         }
 
     def result(self, seconds: float) -> Result:
@@ -189,19 +197,41 @@ class Network:
         return result
 
     def canonical(self, name: str, trace: np.ndarray) -> np.ndarray:
-        """`[steps, *shape]` in chip time as `[T, B, *shape]` in the time of the population's samples."""
+        """`[steps, n]` in chip time as `[T, B, *shape]` in the time of the population's samples."""
         start = self.plan.offsets[name]
         rows = trace[start : start + self.samples * self.interval]
-        return rows.reshape(self.samples, self.interval, *trace.shape[1:]).swapaxes(0, 1)
+        shape = self.graph[name].shape  # type: ignore[attr-defined]
+        return rows.reshape(self.samples, self.interval, *shape).swapaxes(0, 1)
 
     def _traces(self, node: Population) -> dict[str, np.ndarray]:
         number = np.int32 if self.graph.stage == "integer" else np.float64
         traces = {}
         if node is self.graph.output or (node.spiking and "spikes" in self.record):
-            traces["s_out"] = shared_zeros((self.steps, *node.shape), node.dtype if node.spiking else number)
+            traces["s_out"] = shared_zeros((self.steps, node.size), node.dtype if node.spiking else number)
         if "v" in self.record:
-            traces["v"] = shared_zeros((self.steps, *node.shape), number)
+            traces["v"] = shared_zeros((self.steps, node.size), number)
         return traces
+
+
+def flat(node: Population) -> Population:
+    """The same neurons in a row."""
+    values = {name: getattr(node, name) for name in node.ARRAYS}
+    rows = {
+        name: np.broadcast_to(value, node.shape).ravel()
+        for name, value in values.items()
+        if value is not None and value.ndim
+    }
+    return replace(node, shape=(node.size,), **rows)
+
+
+def matrix(node: Connection, in_shape: tuple[int, ...]) -> csr_matrix:
+    """The synapses that are not zero, `[out, in]` of flat indices in C order."""
+    from scipy.sparse import csr_matrix
+
+    rows, columns, weights = node.synapses(in_shape)
+    found = csr_matrix((weights, (rows, columns)), (prod(node.out_shape(in_shape)), prod(in_shape)))
+    found.eliminate_zeros()
+    return found
 
 
 def least(threshold: np.ndarray) -> np.ndarray:

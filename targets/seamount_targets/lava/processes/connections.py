@@ -1,4 +1,4 @@
-"""Lava's Dense with a delay, which delivers nothing of the last sample into the next."""
+"""Lava's Dense and Sparse with a delay, which deliver nothing of the last sample into the next."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.dense.models import AbstractPyDenseModelBitAcc, AbstractPyDenseModelFloat
 from lava.proc.dense.process import Dense
+from lava.proc.sparse.models import AbstractPySparseModelBitAcc, AbstractPySparseModelFloat
+from lava.proc.sparse.process import Sparse
 
 
 class DelayedDense(Dense):
@@ -23,6 +25,13 @@ class DelayedDense(Dense):
         interval: steps per sample.
         kwargs: those of Dense.
     """
+
+    def __init__(self, *, extra: int, delay: int, start: int, interval: int, **kwargs) -> None:
+        super().__init__(extra=extra, delay=delay, start=start, interval=interval, **kwargs)
+
+
+class DelayedSparse(Sparse):
+    """Sparse that takes `1 + extra` steps, as DelayedDense."""
 
     def __init__(self, *, extra: int, delay: int, start: int, interval: int, **kwargs) -> None:
         super().__init__(extra=extra, delay=delay, start=start, interval=interval, **kwargs)
@@ -58,4 +67,18 @@ class DelayedDenseFixed(_Delayed, AbstractPyDenseModelBitAcc):
 @requires(CPU)
 @tag("floating_pt")
 class DelayedDenseFloat(_Delayed, AbstractPyDenseModelFloat):
+    pass
+
+
+@implements(proc=DelayedSparse, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class DelayedSparseFixed(_Delayed, AbstractPySparseModelBitAcc):
+    pass
+
+
+@implements(proc=DelayedSparse, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class DelayedSparseFloat(_Delayed, AbstractPySparseModelFloat):
     pass
