@@ -1,4 +1,4 @@
-"""Training with online rules: fit, immediate and accumulated updates, and the way on to the chip; the studies."""
+"""Learning from a batch by hand, and the studies; whole trainings are in test_training_rules."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 import seamount as sm
 from seamount.cli import app
-from seamount.errors import DataError, TrainingError
-from seamount_models import datasets, networks, online, training
+from seamount.errors import DataError
+from seamount_models import networks, online
 from seamount_models.online import study
 
 
@@ -25,45 +25,24 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def digits():
-    data = datasets.load("digits", steps=6)
-    return replace(data, train=data.train.subset(range(400)), test=data.test.subset(range(100)))
-
-
 def net(*sizes):
     return networks.mlp(sizes, sm.nn.LIF(beta=0.8), seed=0)
 
 
-@pytest.mark.parametrize("immediate", [False, True], ids=["accumulate", "immediate"])
-@pytest.mark.parametrize("kind", [online.OTTT, online.ApproxOTPE])
-def test_a_network_learns_and_goes_on_to_the_chip(digits, kind, immediate):
-    trained = net(64, 40, 10)
-    history = online.fit(kind(trained), digits, epochs=5, lr=1e-2 if immediate else 2e-2, immediate=immediate)
-    assert history.loss[-1] < history.loss[0]
-    assert training.evaluate(trained, digits.test).accuracy > 0.5
-    quantized = sm.quantize(trained, weight_bits=8, target="loihi2", calibration=digits.train)
-    graph = sm.lower(quantized)
-    spikes = digits.test.spikes(range(3))
-    sm.verify(graph, ["reference", "loihi2"], spikes).check()
-    assert sm.compile(graph, target="loihi2").run(spikes).output.shape == (6, 3, 10)
-
-
-def test_a_single_sample_at_a_time(digits):
-    trained = net(64, 20, 10)
-    few = replace(digits, train=digits.train.subset(range(40)))
-    history = online.fit(online.OTTT(trained), few, epochs=2, lr=2e-3, batch_size=1)
-    assert history.loss[1] < history.loss[0]
-
-
-def test_the_same_seed_gives_the_same_weights(digits):
-    few = replace(digits, train=digits.train.subset(range(64)))
-    weights = []
-    for _ in range(2):
-        trained = net(64, 20, 10)
-        online.fit(online.OTPE(trained), few, epochs=1, seed=3)
-        weights.append(torch.cat([p.detach().flatten() for p in trained.parameters()]))
-    assert torch.equal(*weights)
+def test_learning_by_hand_takes_the_gradient_at_the_end_or_after_every_step():
+    x = (torch.rand(7, 2, 5, generator=torch.Generator().manual_seed(0)) < 0.5).double()
+    labels = torch.tensor([0, 2])
+    outputs = {}
+    for immediate in (False, True):
+        trained = net(5, 6, 3).double()
+        optimizer = torch.optim.SGD(trained.parameters(), lr=0.0)
+        outputs[immediate] = online.learn(online.OTTT(trained), optimizer, x, labels, immediate=immediate)
+        last = [p.grad.clone() for p in trained.parameters() if p.grad is not None]
+        rule = online.OTTT(trained)
+        trained.zero_grad()
+        rule.sample(x, labels.expand(7, -1), [0.0] * 6 * immediate + [1 / 7] * (1 if immediate else 7))
+        torch.testing.assert_close(last, [p.grad for p in trained.parameters()])
+    torch.testing.assert_close(outputs[True], outputs[False])
 
 
 def test_bptt_as_a_rule_is_the_gradient_step_by_step_and_at_once():
@@ -79,13 +58,6 @@ def test_bptt_as_a_rule_is_the_gradient_step_by_step_and_at_once():
     rule.end()
     torch.testing.assert_close(steps, whole)
     torch.testing.assert_close([p.grad for p in trained.parameters()], want)
-
-
-def test_what_cannot_be_trained_is_refused(digits):
-    with pytest.raises(TrainingError, match=r"BPTT: immediate = True.*Hint: online.OTTT"):
-        online.fit(online.BPTT(net(64, 10)), digits, epochs=1, immediate=True)
-    with pytest.raises(DataError, match=r"digits: 400 samples, 0 epochs \(allowed 1 or more of each\)"):
-        online.fit(online.OTTT(net(64, 10)), digits, epochs=0)
 
 
 SMALL = study.Setting(hidden=(40, 40), alpha=3.0, samples=256, batch_size=64, batches=61, lr=5e-3)

@@ -20,6 +20,7 @@ from seamount_models.losses.membrane import (
     max_membrane_cross_entropy,
     max_membrane_mse,
     membrane_cross_entropy,
+    membrane_mix,
     membrane_mse,
 )
 from seamount_models.losses.timing import (
@@ -37,12 +38,16 @@ DECODERS: dict[Callable[..., Tensor], Callable[[Tensor], Tensor]] = {
     max_membrane_cross_entropy: decoding.decode_max_membrane,
     max_membrane_mse: decoding.decode_max_membrane,
     membrane_cross_entropy: decoding.decode_count,
+    membrane_mix: decoding.decode_count,
     membrane_mse: decoding.decode_count,
     spike_time_cross_entropy: decoding.decode_first_spike,
     spike_time_mse: decoding.decode_first_spike,
     spike_time_relative_mse: decoding.decode_first_spike,
 }
 """Objective -> the decoder that answers in its terms, for samples with one label."""
+
+OF_STEPS: set[Callable[..., Tensor]] = {membrane_cross_entropy, membrane_mix, membrane_mse}
+"""Objectives that are a mean over steps, so that each step has its own: those that an online rule can follow."""
 
 LOSSES: dict[str, Callable[..., Tensor]] = {loss.__name__: loss for loss in DECODERS}
 """Objectives by name."""
@@ -81,20 +86,30 @@ def decoder(loss: Loss) -> Callable[[Tensor], Tensor]:
     return DECODERS.get(getattr(loss, "func", loss), decoding.decode_count)
 
 
+def describe(loss: Callable) -> str:
+    """Name and settings of an objective, or of any other function."""
+    name = getattr(getattr(loss, "func", loss), "__name__", type(loss).__name__)
+    settings = ", ".join(f"{key}={value!r}" for key, value in getattr(loss, "keywords", {}).items())
+    return f"{name}({settings})" if settings else name
+
+
 __all__ = [
     "DECODERS",
     "LOSSES",
+    "OF_STEPS",
     "ActivityBounds",
     "Loss",
     "bounds",
     "count_cross_entropy",
     "count_mse",
     "decoder",
+    "describe",
     "find",
     "first_spike_times",
     "max_membrane_cross_entropy",
     "max_membrane_mse",
     "membrane_cross_entropy",
+    "membrane_mix",
     "membrane_mse",
     "spike_time_cross_entropy",
     "spike_time_mse",

@@ -7,7 +7,8 @@ r"""Online learning: rules that train a network step by step, in memory that doe
     rule.sample(x, targets)             all of this, over `[T, B, ...]`
 
 `step` knows no optimizer. Stepping one at the end of a sample accumulates (OTTT-A), stepping it after every step learns
-immediately (OTTT-O); `online.fit` does either. No graph is kept from one step to the next, and traces change in place.
+immediately (OTTT-O); `training.fit(net, data, rule="OTTT")` does either. No graph is kept from one step to the next,
+and traces change in place.
 
 A rule is made of local factors, which `rule.local(population)` hands out, so that they can be looked at, and so that a
 compiler can read off what a chip has to form:
@@ -38,7 +39,7 @@ from seamount_models.online.bptt import BPTT
 from seamount_models.online.decolle import DECOLLE
 from seamount_models.online.eprop import EProp
 from seamount_models.online.feedback import Direct, Feedback, Random, Symmetric
-from seamount_models.online.fit import fit, learn
+from seamount_models.online.learn import learn
 from seamount_models.online.ostl import OSTL
 from seamount_models.online.otpe import FOTPE, OTPE, ApproxOTPE, FApproxOTPE
 from seamount_models.online.ottt import OTTT
@@ -67,6 +68,5 @@ __all__ = [
     "Rule",
     "SuperSpike",
     "Symmetric",
-    "fit",
     "learn",
 ]

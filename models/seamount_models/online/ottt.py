@@ -15,7 +15,7 @@ class OTTT(Rule):
     and v[t-1] detached in all populations but the weight's own; so it is exact in the last population. O(n) memory.
 
     It follows recurrent connections too: their spikes of earlier steps have a trace like any other, and no error goes
-    back through them (section 4.1). OTTT-A and OTTT-O differ in when the optimizer steps: `online.run`.
+    back through them (section 4.1). OTTT-A and OTTT-O differ in when the optimizer steps: `training.fit`.
 
     Args:
         net, loss, feedback: as for Rule. Populations: LIF, IF and CuBa-LIF (whose trace is of second order) with reset

@@ -8,8 +8,9 @@
                 keys are arguments of the class; tau = [3.0, 200.0] gives each neuron its own, from the first to the
                 second as networks.spread has it
 [readout]       the same for the last population, as model = "LI"; without this section it is as the others
-[training]      epochs, lr, batch_size, shift, seed, loss, activity, validation, patience, clip, chunk ...: as in
-                training.fit; loss = "count_mse" or { name = "count_mse", right = 0.5 }
+[training]      epochs, lr, batch_size, shift, seed, loss, activity, validation, patience, clip, chunk, rule, immediate
+                ...: as in training.fit; loss = "count_mse" or { name = "count_mse", right = 0.5 }; rule = "OTTT" or
+                { name = "EProp", feedback = "Direct" }
 [fine_tuning]   the same, for the quantized network
 """
 
@@ -28,7 +29,7 @@ import seamount as sm
 from seamount.errors import DataError
 from seamount_models import datasets, losses, networks, training
 from seamount_models.splits import Dataset
-from seamount_models.training import History
+from seamount_models.training import History, rules
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,7 +73,7 @@ SECTIONS: dict[str, Callable] = {
     "fine_tuning": training.fit,
 }
 """Section -> the function that takes it; that of `[network]` goes by its kind."""
-NESTED: dict[str, Callable] = {"loss": losses.find, "activity": losses.bounds}
+NESTED: dict[str, Callable] = {"loss": losses.find, "activity": losses.bounds, "rule": rules.find}
 """Setting with settings of its own -> what checks them."""
 
 

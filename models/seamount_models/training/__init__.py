@@ -1,8 +1,9 @@
-"""Training by backpropagation through time with surrogate gradients, and evaluation.
+"""Training by backpropagation through time with surrogate gradients or by an online rule, and evaluation.
 
-`fit` is the loop (`engine.py`); what it can do besides stands in a file each: measuring (`evaluation.py`), stopping and
-resuming (`checkpoint.py`), several processes (`distributed.py`), watching activity (`activity.py`), half the precision
-where that is safe (`precision.py`), curves (`curves.py`).
+`fit` is the loop (`engine.py`). Gradients of a batch come from autograd (`step.py`) or from a rule (`rules.py`); what
+the loop can do besides stands in a file each: measuring (`evaluation.py`), stopping and resuming (`checkpoint.py`),
+several processes (`distributed.py`), watching activity (`activity.py`), half the precision where that is safe
+(`precision.py`), curves (`curves.py`).
 
 Example:
     >>> import seamount as sm

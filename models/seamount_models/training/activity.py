@@ -54,10 +54,9 @@ class Health:
     def __init__(self) -> None:
         self.said: set[tuple[str, str]] = set()
 
-    def check(self, spikes: dict[str, Tensor], epoch: int) -> None:
-        """Warn of what a batch of the epoch (from 0) shows."""
-        for name, s in spikes.items():
-            fired = (s.detach() != 0).float().mean((0, 1))
+    def check(self, shares: dict[str, Tensor], epoch: int) -> None:
+        """Warn of what a batch of the epoch (from 0) shows: by population, the share of steps in which each fired."""
+        for name, fired in shares.items():
             silent, rate = (fired == 0).float().mean().item(), fired.mean().item()
             if silent >= DEAD:
                 self._say(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Run:
         net, optimizer, schedule: by their `state_dict`.
         history: with as many entries as epochs are done.
         best: weights of the best epoch, with validation.
+        feedback: random weights by which an online rule's error comes back, as far as they are drawn.
         settings: arguments of the run; one with others would not go on but become a third.
     """
 
@@ -40,6 +41,7 @@ class Run:
     settings: dict[str, Any]
     history: History
     best: dict[str, Tensor] | None = None
+    feedback: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
@@ -75,6 +77,8 @@ class Run:
             "best": self.best,
             "generators": generators,
         }
+        if self.feedback:
+            content["feedback"] = self.feedback
         buffer = io.BytesIO()
         torch.save(content, buffer)
         write_whole(path, buffer.getvalue())
@@ -106,7 +110,9 @@ class Run:
                 raise ValueError("the schedule is another")
             self.schedule.load_state_dict(content["schedule"])
             self.history.__dict__.update(asdict(History(**content["history"])))
-            set_generator_state(content["generators"][rank], next(self.net.parameters()).device)
+            device = next(self.net.parameters()).device
+            set_generator_state(content["generators"][rank], device)
+            self.feedback.update({name: weight.to(device) for name, weight in content.get("feedback", {}).items()})
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise FileFormatError(f"{path}: does not hold a sound run ({error}).") from error
         self.best = content["best"]

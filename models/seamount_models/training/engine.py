@@ -15,8 +15,9 @@ from torch import nn
 from seamount.errors import DataError, TrainingError
 from seamount.nn import Neuron
 from seamount_models import decoding, losses
-from seamount_models.losses import ActivityBounds, Loss, count_cross_entropy
+from seamount_models.losses import ActivityBounds, Loss, count_cross_entropy, membrane_cross_entropy
 from seamount_models.splits import Dataset, Split
+from seamount_models.training import rules
 from seamount_models.training.activity import Health, spiking
 from seamount_models.training.checkpoint import Run, generator_state
 from seamount_models.training.curves import Curves
@@ -24,6 +25,7 @@ from seamount_models.training.distributed import Processes
 from seamount_models.training.evaluation import evaluate, weight_of
 from seamount_models.training.history import History
 from seamount_models.training.precision import connections_in
+from seamount_models.training.rules import Maker, OnlineStep
 from seamount_models.training.step import Step
 
 
@@ -37,7 +39,9 @@ def fit(
     batch_size: int = 32,
     shift: int = 0,
     seed: int = 0,
-    loss: str | Mapping[str, Any] | Loss = count_cross_entropy,
+    loss: str | Mapping[str, Any] | Loss | None = None,
+    rule: str | Mapping[str, Any] | Maker | None = None,
+    immediate: bool = False,
     activity: Mapping[str, Any] | ActivityBounds | Sequence[Mapping[str, Any] | ActivityBounds] = (),
     validation: float | Split | None = None,
     patience: int | None = None,
@@ -69,6 +73,10 @@ def fit(
         shift: move images by up to that many pixels, anew in each epoch; a larger training set, so to say.
         seed: of order, coding, shift and whatever the network draws (dropout).
         loss: objective: a name in `losses.LOSSES`, `{"name": ..., its settings}`, or a function of output and labels.
+            Default `count_cross_entropy`; with a rule, which takes means over steps only, `membrane_cross_entropy`.
+        rule: online rule that gives the gradients: a name in `online`, as `"OTTT"`; `{"name": ..., its settings}`; or
+            what makes one, `online.OTTT` itself. Default: backpropagation through time, by surrogate gradients.
+        immediate: with a rule, step the optimizer at every step of time (OTTT-O) and not once a batch (OTTT-A).
         activity: bounds on how often populations fire: `ActivityBounds`, their arguments, or several of them.
         validation: a split, or the share of the training split to hold out for it, the classes in proportion. The
             network ends with the weights of its best epoch there. Default: the data set's own, if it has one.
@@ -90,15 +98,17 @@ def fit(
     Raises:
         DataError: the network's output or the labels do not fit the loss, a setting is out of range, or there is
             nothing to train on.
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite; or the rule cannot train the network, with every reason.
         FileFormatError: the checkpoint is damaged, or of another network.
 
     Warns:
         ActivityWarning: a population is dead or saturated.
     """
-    objective, bounds = losses.find(loss), losses.bounds(activity)
+    objective = losses.find(loss or (membrane_cross_entropy if rule else count_cross_entropy))
+    bounds, maker = losses.bounds(activity), None if rule is None else rules.find(rule)
     train, held = _splits(data, validation)
     _check(net, train, held, objective, bounds, epochs=epochs, patience=patience, clip=clip, chunk=chunk, dtype=dtype)
+    _check_rule(maker, immediate=immediate, chunk=chunk, activity=bounds, dtype=dtype)
     processes = Processes.join(net)
     device = next(net.parameters()).device
     optimizer = torch.optim.Adam(_groups(net, lr, neuron_lr))
@@ -107,12 +117,18 @@ def fit(
     settings = {
         "data": data.name, "samples": len(train), "validation": None if held is None else len(held), "epochs": epochs,
         "lr": lr, "neuron_lr": neuron_lr, "batch_size": batch_size, "shift": shift, "seed": seed,
-        "loss": _describe(objective), "activity": [asdict(b) for b in bounds], "clip": clip, "chunk": chunk,
+        "loss": losses.describe(objective), "activity": [asdict(b) for b in bounds], "clip": clip, "chunk": chunk,
         "dtype": dtype, "processes": processes.world,
+        "rule": maker and losses.describe(maker) + (", immediate" if immediate else ""),
     }  # fmt: skip
     run = Run(net, optimizer, schedule, settings, History())
     history, health = run.history, Health()
-    step = Step(net, objective, bounds, chunk, clip, dtype, processes)
+    if maker is None:
+        step = Step(net, objective, bounds, chunk, clip, dtype, processes)
+    else:
+        built = rules.build(maker, net, objective)
+        run.feedback = rules.drawn(built)
+        step = OnlineStep(built, losses.decoder(objective), optimizer if immediate else None, clip, processes)
     net.train()
     with torch.random.fork_rng(), _threads(threads), _progress_bar(progress and processes.first) as bar:
         # what the network draws differs between processes, as it does between the samples of one
@@ -122,12 +138,12 @@ def fit(
         task = bar.add_task(f"train on {data.name}", total=epochs * steps, completed=run.epoch * steps, status="")
         with closing(Curves(log if processes.first else None, run.epoch)) as curves:
             while run.epoch < epochs and (patience is None or history.stale() < patience):
-                epoch, total, right, weight, spikes = run.epoch, torch.zeros((), device=device), 0, 0, {}
+                epoch, total, right, weight, fired = run.epoch, torch.zeros((), device=device), 0, 0, {}
                 batches = train.batches(
                     batch_size, shuffle=True, seed=_epoch_seed(seed, epoch), shift=shift, share=processes.share
                 )
                 for number, (x, labels) in enumerate(batches, 1):
-                    value, found, spikes = step.gradients(x, labels, watch=number == steps)
+                    value, found, fired = step.gradients(x, labels, watch=number == steps)
                     if not torch.isfinite(value):
                         raise TrainingError(
                             f"{data.name}: the loss is {value.item()} in epoch {epoch + 1}, step {number}. "
@@ -149,8 +165,8 @@ def fit(
                     status += f"  validation {result.accuracy:.2%}"
                 bar.update(task, status=status)
                 if processes.first:
-                    health.check(spikes, epoch)
-                    rates = {name: (s != 0).float().mean().item() for name, s in spikes.items()}
+                    health.check(fired, epoch)
+                    rates = {name: share.mean().item() for name, share in fired.items()}
                     curves.write(epoch, history, rates, float(schedule.get_last_lr()[0]))
                 if checkpoint is not None:
                     generators = processes.gather(generator_state(device))
@@ -186,13 +202,24 @@ def _check(
         raise DataError(f"fit: patience = {patience}, but there is no validation split. Hint: validation=0.1.")
     if chunk is not None and losses.decoder(loss) in (decoding.decode_first_spike, decoding.decode_max_membrane):
         raise DataError(
-            f"fit: chunk = {chunk}, but {_describe(loss)} looks for one step of the whole sample. "
+            f"fit: chunk = {chunk}, but {losses.describe(loss)} looks for one step of the whole sample. "
             "Hint: a loss on counts or on the membrane at each step."
         )
     for bound in bounds:
         bound.check(spiking(net))
     with connections_in(dtype, net):
         pass
+
+
+def _check_rule(rule: Maker | None, *, immediate: bool, **others: Any) -> None:
+    """Refuse settings that mean nothing with a rule, or without one."""
+    if rule is None:
+        if immediate:
+            raise DataError("fit: immediate = True, but no gradient is known before a sample ends. Hint: rule='OTTT'.")
+        return
+    for name, value in others.items():
+        if value not in (None, [], "float32"):
+            raise DataError(f"fit: {name} = {value}, which rule = {losses.describe(rule)} cannot follow.")
 
 
 def _groups(net: nn.Module, lr: float, neuron_lr: float | None) -> list[dict[str, Any]]:
@@ -203,13 +230,6 @@ def _groups(net: nn.Module, lr: float, neuron_lr: float | None) -> list[dict[str
         return [{"params": list(net.parameters()), "lr": lr}]
     others = [p for p in net.parameters() if id(p) not in own]
     return [{"params": others, "lr": lr}, {"params": neurons, "lr": neuron_lr}]
-
-
-def _describe(loss: Loss) -> str:
-    """Name and settings of an objective."""
-    name = getattr(getattr(loss, "func", loss), "__name__", type(loss).__name__)
-    settings = ", ".join(f"{key}={value!r}" for key, value in getattr(loss, "keywords", {}).items())
-    return f"{name}({settings})" if settings else name
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
