@@ -48,6 +48,11 @@ def test_means_in_the_place_of_sums():
     reaches_the_chip(net, (torch.rand(8, 3, 15, 6, 8) < 0.2).to(torch.uint8))
 
 
+def test_pools_may_leave_rows_over_before_what_does_not_pad():
+    net = networks.conv((2, 11, 12), "4C3-P2-6C1-P2-4C1-P2-3", LIF, seed=0)
+    reaches_the_chip(net, (torch.rand(8, 3, 2, 11, 12) < 0.2).to(torch.uint8))
+
+
 def test_recurrent():
     net = networks.recurrent((6, 12, 9, 3), LIF, readout=sm.nn.LI(beta=0.9), seed=0)
     assert [n for n, _ in net.named_children()] == ["fc1", "rec1", "fc2", "rec2", "readout", "out"]
@@ -78,6 +83,8 @@ def test_the_seed_decides_the_weights():
         ("AP0-3", "'AP0' does not fit"),
         ("20-GAP-3", "'GAP' comes after a fully connected layer"),
         ("", "'' is no layer"),
+        ("P5-4C3-3", r"'4C3' pads behind 'P5', which leaves 2 of 12 rows or columns over\. Allowed: pools that divide"),
+        ("4C3-P3-AP3-P1-4C3-3", r"'4C3' pads behind 'AP3', which leaves 1 of 4 rows or columns over"),
     ],
 )
 def test_lines_that_describe_no_network(layers, message):

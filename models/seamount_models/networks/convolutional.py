@@ -33,7 +33,7 @@ def conv(
     `16C5` is a convolution to 16 channels with a 5 x 5 kernel and a padding that keeps the size, followed by a
     population; `P2` sums spikes over 2 x 2 windows, `AP2` takes their mean, `GAP` that of the whole plane, all without
     neurons, and they fold into the next connection; `128` is a fully connected population; the last number is the
-    output.
+    output. Rows that windows leave over are lost; in front of a convolution that pads there may be none.
 
     Args:
         shape: channels, height and width of the input.
@@ -62,7 +62,7 @@ def conv(
     found: OrderedDict[str, nn.Module] = OrderedDict()
     size: tuple[int, ...] = tuple(shape)
     counts: dict[str, int] = dict.fromkeys(("conv", "pool", "fc", "lif"), 0)
-    fluctuation = 1 / input_bound
+    fluctuation, uneven = 1 / input_bound, ""
 
     def name(kind: str) -> str:
         counts[kind] += 1
@@ -84,6 +84,9 @@ def conv(
             window = size[1:] if part == "GAP" else (got["pool"],) * 2
             if any(p > n for p, n in zip(window, size[1:], strict=True)):
                 raise wrong(part, "does not fit")
+            for n, p in zip(size[1:], window, strict=True):
+                if n % p:
+                    uneven = f"{part!r}, which leaves {n % p} of {n} rows or columns over"
             mean = part[0] != "P"
             found[name("pool")] = (sm.nn.AvgPool2d if mean else sm.nn.SumPool2d)(window)  # type: ignore[arg-type]
             fluctuation *= math.sqrt(math.prod(window)) if mean else 1.0
@@ -92,6 +95,8 @@ def conv(
         if "channels" in got:
             if got["kernel"] % 2 == 0:
                 raise wrong(part, "has an even kernel, which no padding centres")
+            if uneven and got["kernel"] > 1:
+                raise wrong(part, f"pads behind {uneven}. Allowed: pools that divide the plane, or a kernel of 1")
             kind = sm.nn.WSConv2d if standardize else sm.nn.Conv2d
             layer = kind(size[0], got["channels"], got["kernel"], padding=got["kernel"] // 2, bias=False)
             size = (got["channels"], *size[1:])
@@ -105,6 +110,6 @@ def conv(
             found["readout" if last else name("fc")] = layer
         prototype = readout if last and readout is not None else neuron
         initialize(layer, prototype, generator, fluctuation)
-        fluctuation = 1.0
+        fluctuation, uneven = 1.0, ""
         found["out" if last else name("lif")] = copy.deepcopy(prototype)
     return nn.Sequential(found)
