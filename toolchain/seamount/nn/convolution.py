@@ -19,7 +19,7 @@ from torch.nn.grad import conv2d_input
 from seamount.nn.events import Events, find
 from seamount.nn.linear import LEAST_WORK, NARROWEST, few, plain
 from seamount.nn.loops import in_parts, kernel
-from seamount.nn.memory import empty
+from seamount.nn.memory import apply, empty
 
 CHUNKS = 16
 """Parts of the batch whose gradients of the weight are summed alone, then added: the same for any number of threads."""
@@ -47,7 +47,7 @@ def conv2d(
         p = tuple(int(n) for n in np.broadcast_to(padding, 2))
         wide = len(weight) * weight.shape[3] >= NARROWEST
         if wide and x.numel() * weight[:, 0].numel() >= LEAST_WORK and few(x.detach().flatten(1)):
-            return _EventConv.apply(x, weight, bias, p)  # type: ignore[return-value]
+            return apply(_EventConv, x, weight, bias, p)
     return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 

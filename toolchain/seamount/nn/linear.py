@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from seamount.nn.events import Events, find
 from seamount.nn.loops import in_parts, kernel
-from seamount.nn.memory import empty
+from seamount.nn.memory import apply, empty
 
 EVENT_ACTIVITY = 0.15
 """Share of active inputs up to which events are faster.
@@ -48,7 +48,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     wide = x.ndim > 1 and len(weight) >= NARROWEST and x.numel() * len(weight) >= LEAST_WORK
     if wide and plain(x, weight, bias) and few(x.detach().reshape(-1, x.shape[-1])):
-        return _EventLinear.apply(x, weight, bias)  # type: ignore[return-value]
+        return apply(_EventLinear, x, weight, bias)
     return functional.linear(x, weight, bias)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seamount.nn.loops import in_parts, kernel
-from seamount.nn.memory import empty
+from seamount.nn.memory import apply, empty
 
 
 def window_sums(x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
@@ -17,7 +17,7 @@ def window_sums(x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Te
         x: float.
         size, stride: of the windows, (height, width).
     """
-    return _WindowSums.apply(x, size, stride)  # type: ignore[return-value]
+    return apply(_WindowSums, x, size, stride)
 
 
 class _WindowSums(torch.autograd.Function):
