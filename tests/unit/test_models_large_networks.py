@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +19,19 @@ from seamount_models.datasets import cifar10
 from seamount_models.training.activity import ActivityWarning, Health
 
 LIF, LI = sm.nn.LIF(beta=0.5), sm.nn.LI(beta=0.5)
+
+
+def various(shape: tuple[int, ...]) -> sm.nn.LIF:
+    """A time constant for each channel, or each neuron."""
+    return sm.nn.LIF(tau=networks.spread(0.5, 4.0, shape), learn="beta")
+
+
 SMALL = {
     "vgg": lambda: networks.vgg((3, 8, 8), 4, LIF, layers="4C3-AP2-6C3-6C3-AP2-8C3-GAP", readout=LI, seed=0),
     "vgg_f": lambda: networks.vgg_f((3, 8, 8), 4, LIF, layers="4C3-AP2-6C3-AP2-8C3-GAP", readout=LI, seed=0),
     "resnet": lambda: networks.resnet((3, 8, 8), 4, LIF, blocks=(2, 1), width=4, readout=LI, seed=0),
+    "vgg_f, various": lambda: networks.vgg_f((3, 8, 8), 4, various, layers="4C3-AP2-8C3-GAP-9", seed=0),
+    "resnet, various": lambda: networks.resnet((3, 8, 8), 4, various, blocks=(2, 1), width=4, readout=LI, seed=0),
     "large stem": lambda: networks.resnet((1, 64, 64), 2, LIF, blocks=(1,), width=3, readout=LI, seed=0),
 }
 
@@ -31,7 +42,7 @@ def test_a_small_one_trains_and_reaches_the_chip(name):
     shape = (1, 64, 64) if name == "large stem" else (3, 8, 8)
     torch.manual_seed(0)
     x = (torch.rand(9, batch, *shape) < 0.3).to(torch.uint8)
-    if name == "vgg_f":
+    if name.startswith("vgg_f"):
         assert not net.loop.connection.conv.weight.any()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     for _ in range(2):
@@ -44,6 +55,15 @@ def test_a_small_one_trains_and_reaches_the_chip(name):
     report = sm.verify(graph, ["reference", qnet, "onnxruntime", "loihi2"], x).check()
     assert all(0.01 < s.mean() < 0.8 for s in report.results["reference"].spikes.values())
     schedule(graph)
+
+
+def test_time_constants_are_one_a_channel_behind_a_convolution_and_one_a_neuron_behind_the_rest():
+    net: Any = networks.conv((3, 8, 8), "4C3-P2-6C3-9-2", various, seed=0)
+    assert [m.beta.shape for m in (net.lif1, net.lif2, net.lif3, net.out)] == [(4, 1, 1), (6, 1, 1), (9,), (2,)]
+    tau = (-1 / net.lif2.beta.log()).flatten().sort().values
+    torch.testing.assert_close(tau, torch.logspace(math.log10(0.5), math.log10(4), 6))
+    block = SMALL["resnet, various"]().stage2[0]
+    assert block.lif1.beta.shape == block.lif2.beta.shape == (8, 1, 1)
 
 
 def test_feedback_that_is_zero_quantizes_to_zero():
@@ -100,7 +120,7 @@ def test_a_deep_one_is_alive_to_the_end():
     [
         (lambda: networks.vgg_f((3, 8, 8), 4, LIF, layers="4C3-GAP"), "4C3-GAP has no two convolutions"),
         (lambda: networks.vgg_f((3, 8, 8), 4, LIF, layers="P2-4C3-4C3-GAP"), "no two conv.*, the first in front"),
-        (lambda: networks.vgg_f((3, 9, 8), 4, LIF, layers="4C3-P2-4C3-GAP"), r"\(9, 8\) \(allowed: multiples of 2,"),
+        (lambda: networks.vgg_f((3, 9, 8), 4, LIF, layers="4C3-P2-4C1-GAP"), r"\(9, 8\) \(allowed: multiples of 2,"),
         (lambda: networks.resnet((3, 8, 8), 4, LIF, blocks=19), r"blocks = 19, width = 64 \(allowed: 18, 34, or"),
         (lambda: networks.resnet((3, 8, 8), 4, LIF, blocks=(1, 0)), r"blocks = \(1, 0\)"),
         (lambda: networks.resnet((3, 10, 8), 4, LIF, blocks=(1, 1, 1)), r"\(allowed: multiples of 4 for 3 stages\)"),

@@ -280,6 +280,7 @@ def test_two_time_constants_are_a_range(tmp_path):
     ("sections", "message"),
     [
         ({"neuron": 'model = "CubaLIF"\ntau_u = 2\ntau_v = [9, 3]'}, r"neuron CubaLIF: spread: from 9 to 3"),
+        ({"neuron": 'model = "LIF"\ntau = [3, 9, 27]'}, r"neuron LIF: spread\(\) got multiple values for"),
         ({"training": None}, r"own.toml: section \[training\] is missing"),
         ({"training": "lr = 1"}, r"own.toml: \[training\] needs epochs"),
         ({"traning": "epochs = 1"}, r"own.toml: section \[traning\] is unknown"),

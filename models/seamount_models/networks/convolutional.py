@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections import OrderedDict
@@ -12,8 +11,7 @@ from torch import nn
 
 import seamount as sm
 from seamount.errors import SeamountError
-from seamount.nn import Neuron
-from seamount_models.networks.initial import initialize
+from seamount_models.networks.initial import Prototype, initialize, population
 
 LAYER = re.compile(r"(?P<channels>\d+)C(?P<kernel>\d+)|A?P(?P<pool>\d+)|GAP|(?P<neurons>\d+)")
 
@@ -21,9 +19,9 @@ LAYER = re.compile(r"(?P<channels>\d+)C(?P<kernel>\d+)|A?P(?P<pool>\d+)|GAP|(?P<
 def conv(
     shape: tuple[int, int, int],
     layers: str,
-    neuron: Neuron,
+    neuron: Prototype,
     *,
-    readout: Neuron | None = None,
+    readout: Prototype | None = None,
     standardize: bool = False,
     input_bound: int = 1,
     seed: int | None = None,
@@ -38,7 +36,8 @@ def conv(
     Args:
         shape: channels, height and width of the input.
         layers: joined by `-`.
-        neuron: prototype of the populations; each gets its own copy.
+        neuron: prototype of the populations, of which each gets its own copy; or a function of the shape of their
+            parameters: `(C, 1, 1)`, one a channel, or `(N,)`.
         readout: prototype of the last population; default `neuron`.
         standardize: convolutions with scaled weight standardisation (OTTT 2022, section 4.4).
         input_bound: largest value of the input, 1 for spikes; the first weights are that much smaller.
@@ -108,8 +107,8 @@ def conv(
             layer = sm.nn.Linear(inputs, got["neurons"], bias=False)
             size = (got["neurons"],)
             found["readout" if last else name("fc")] = layer
-        prototype = readout if last and readout is not None else neuron
-        initialize(layer, prototype, generator, fluctuation)
+        cells = population(readout if last and readout is not None else neuron, layer)
+        initialize(layer, cells, generator, fluctuation)
         fluctuation, uneven = 1.0, ""
-        found["out" if last else name("lif")] = copy.deepcopy(prototype)
+        found["out" if last else name("lif")] = cells
     return nn.Sequential(found)

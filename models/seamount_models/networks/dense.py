@@ -28,7 +28,8 @@ def mlp(
 
     Args:
         sizes: neurons of input, hidden populations and output.
-        neuron: prototype of the populations, of which each gets its own copy; or a function of their size.
+        neuron: prototype of the populations, of which each gets its own copy; or a function of the shape of
+            their parameters, `(N,)`.
         readout: prototype of the last population; default `neuron`.
         bias: give the connections a trained bias, from 0.
         seed: of the weights; default torch's global generator.
@@ -51,8 +52,8 @@ def mlp(
     last = len(sizes) - 1
     for i in range(1, last + 1):
         connection, name = (f"fc{i}", f"lif{i}") if i < last else ("readout", "out")
-        cells = population(readout if i == last and readout is not None else neuron, sizes[i])
         linear = cast(nn.Linear, nn.utils.skip_init(Linear, sizes[i - 1], sizes[i], bias=bias))
+        cells = population(readout if i == last and readout is not None else neuron, linear)
         initialize(linear, cells, generator)
         layers[connection], layers[name] = linear, cells
     return nn.Sequential(layers)

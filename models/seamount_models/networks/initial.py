@@ -25,16 +25,19 @@ RECURRENT = 0.3
 """Standard deviation of recurrent weights, as a part of what it would be for a feed-forward connection."""
 
 
-Prototype = Neuron | Callable[[int], Neuron]
-"""What a network makes its populations of: one of which each gets a copy, or a function of its size."""
+Prototype = Neuron | Callable[[tuple[int, ...]], Neuron]
+"""What a network makes its populations of: one of which each gets a copy, or a function of the shape that parameters
+have: `(N,)`, one a neuron, or behind a convolution `(C, 1, 1)`, one a channel."""
 
 
-def population(prototype: Prototype, size: int) -> Neuron:
-    """A population of its own."""
-    return copy.deepcopy(prototype) if isinstance(prototype, Neuron) else prototype(size)
+def population(prototype: Prototype, connection: nn.Linear | nn.Conv2d) -> Neuron:
+    """A population of its own, which a connection feeds."""
+    if isinstance(prototype, Neuron):
+        return copy.deepcopy(prototype)
+    return prototype((len(connection.weight), *[1] * (connection.weight.ndim - 2)))
 
 
-def spread(low: float, high: float, size: int, seed: int = 0) -> Tensor:
+def spread(low: float, high: float, shape: tuple[int, ...], seed: int = 0) -> Tensor:
     """Time constants from low to high, each the same multiple of the one before, in an order drawn from the seed.
 
     Populations whose neurons remember for different times learn tasks with several time scales better and need less
@@ -42,16 +45,16 @@ def spread(low: float, high: float, size: int, seed: int = 0) -> Tensor:
 
     Args:
         low, high: above 0, in any unit.
-        size: N.
+        shape: of a population's parameters, as `(N,)` or `(C, 1, 1)`.
         seed: of the order.
 
     Returns:
-        float32 `[N]`.
+        float32 `[*shape]`.
     """
     if not 0 < low <= high:
         raise SeamountError(f"spread: from {low:g} to {high:g} (allowed: rising, above 0).")
-    order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
-    return torch.logspace(math.log10(low), math.log10(high), size)[order]
+    order = torch.randperm(math.prod(shape), generator=torch.Generator().manual_seed(seed))
+    return torch.logspace(math.log10(low), math.log10(high), len(order))[order].reshape(shape)
 
 
 @torch.no_grad()

@@ -21,7 +21,8 @@ def recurrent(
 
     Args:
         sizes: neurons of input, hidden populations and output.
-        neuron: prototype of the hidden populations, of which each gets its own copy; or a function of their size.
+        neuron: prototype of the hidden populations, of which each gets its own copy; or a function of the
+            shape of their parameters, `(N,)`.
         readout: prototype of the last population; default `neuron`.
         bias: give the connection of the readout a trained bias, from 0.
         dropout: share of the hidden spikes that are lost on their way forward, while training; `drop1, drop2, ...`.
@@ -45,13 +46,14 @@ def recurrent(
     for i in range(1, len(sizes) - 1):
         linear = Linear(sizes[i - 1], sizes[i], bias=False)
         loop = nn.Linear(sizes[i], sizes[i], bias=False)
-        hidden = population(neuron, sizes[i])
+        hidden = population(neuron, linear)
         initialize(linear, hidden, generator)
         initialize(loop, hidden, generator, RECURRENT)
         layers[f"fc{i}"], layers[f"rec{i}"] = linear, Recurrent(hidden, loop)
         if dropout:
             layers[f"drop{i}"] = nn.Dropout(dropout)
-    last, out = Linear(sizes[-2], sizes[-1], bias=bias), population(readout or neuron, sizes[-1])
+    last = Linear(sizes[-2], sizes[-1], bias=bias)
+    out = population(readout or neuron, last)
     initialize(last, out, generator)
     layers["readout"], layers["out"] = last, out
     return nn.Sequential(layers)

@@ -18,7 +18,6 @@ alone, and the skip is strong enough to pass a spike on.
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -27,8 +26,7 @@ from torch import Tensor, nn
 
 import seamount as sm
 from seamount.errors import SeamountError
-from seamount.nn import Neuron
-from seamount_models.networks.initial import FLUCTUATION, initialize
+from seamount_models.networks.initial import FLUCTUATION, Prototype, initialize, population
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 """Blocks of each stage, by the name of the network (He et al. 2016)."""
@@ -44,27 +42,28 @@ class Block(nn.Module):
     Args:
         inputs, outputs: channels.
         stride: of the first convolution, and of the skip.
-        neuron: prototype of both populations.
+        neuron: prototype of both populations, as in `conv`.
         generator: of the weights.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, neuron: Neuron, generator: torch.Generator | None = None
+        self, inputs: int, outputs: int, stride: int, neuron: Prototype, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
         plain = stride == 1 and inputs == outputs
         self.conv1 = sm.nn.WSConv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.lif1 = copy.deepcopy(neuron)
+        self.lif1 = population(neuron, self.conv1)
         self.conv2 = sm.nn.WSConv2d(outputs, outputs, 3, padding=1, bias=False)
+        lif2 = population(neuron, self.conv2)
         if plain:
             self.skip = sm.nn.Conv2d(inputs, outputs, 1, groups=outputs, bias=False)
-            nn.init.constant_(self.skip.weight, SKIP * float(torch.as_tensor(neuron.fields().get("vth", 1.0)).mean()))
+            nn.init.constant_(self.skip.weight, SKIP * float(torch.as_tensor(lif2.fields().get("vth", 1.0)).mean()))
         else:
             self.skip = sm.nn.WSConv2d(inputs, outputs, 1, stride=stride, bias=False)
-            initialize(self.skip, neuron, generator)
-        self.lif2 = copy.deepcopy(neuron)
-        initialize(self.conv1, neuron, generator)
-        initialize(self.conv2, neuron, generator, RESIDUAL * FLUCTUATION)
+            initialize(self.skip, lif2, generator)
+        self.lif2 = lif2
+        initialize(self.conv1, self.lif1, generator)
+        initialize(self.conv2, lif2, generator, RESIDUAL * FLUCTUATION)
 
     def forward(self, s: Tensor) -> Tensor:
         return self.lif2(self.conv2(self.lif1(self.conv1(s))) + self.skip(s))
@@ -73,11 +72,11 @@ class Block(nn.Module):
 def resnet(
     shape: tuple[int, int, int],
     classes: int,
-    neuron: Neuron,
+    neuron: Prototype,
     *,
     blocks: int | Sequence[int] = 18,
     width: int = 64,
-    readout: Neuron | None = None,
+    readout: Prototype | None = None,
     input_bound: int = 1,
     seed: int | None = None,
 ) -> nn.Sequential:
@@ -89,7 +88,7 @@ def resnet(
     Args:
         shape: channels, height and width of the input.
         classes: number of outputs.
-        neuron: prototype of the populations.
+        neuron: prototype of the populations, as in `conv`.
         blocks: 18, 34, or the number of blocks of each stage; from the second on, a stage halves the plane and has
             twice the channels.
         width: channels of the first stage.
@@ -124,11 +123,12 @@ def resnet(
     children: OrderedDict[str, nn.Module] = OrderedDict()
     kernel = 7 if large else 3
     stem = sm.nn.WSConv2d(shape[0], width, kernel, stride=2 if large else 1, padding=kernel // 2, bias=False)
-    initialize(stem, neuron, generator, (2 if large else 1) * FLUCTUATION / input_bound)
+    lif1 = population(neuron, stem)
+    initialize(stem, lif1, generator, (2 if large else 1) * FLUCTUATION / input_bound)
     children["conv1"] = stem
     if large:
         children["pool1"] = sm.nn.AvgPool2d(2)
-    children["lif1"] = copy.deepcopy(neuron)
+    children["lif1"] = lif1
     channels = width
     for i, number in enumerate(numbers):
         stage = []
@@ -137,7 +137,8 @@ def resnet(
             stage.append(Block(inputs, channels, 2 if i and not k else 1, neuron, generator))
         children[f"stage{i + 1}"] = nn.Sequential(*stage)
     plane = shape[1] // reduced, shape[2] // reduced
-    last, out = sm.nn.Linear(channels, classes, bias=False), copy.deepcopy(readout or neuron)
+    last = sm.nn.Linear(channels, classes, bias=False)
+    out = population(readout or neuron, last)
     initialize(last, out, generator, (plane[0] * plane[1]) ** 0.5 * FLUCTUATION)
     children |= {"pool": sm.nn.AvgPool2d(plane), "flatten": sm.nn.Flatten(), "readout": last, "out": out}
     return nn.Sequential(children)

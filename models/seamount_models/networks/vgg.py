@@ -13,8 +13,8 @@ from torch import nn
 
 import seamount as sm
 from seamount.errors import SeamountError
-from seamount.nn import Neuron
 from seamount_models.networks.convolutional import conv
+from seamount_models.networks.initial import Prototype
 
 LAYERS = "64C3-128C3-AP2-256C3-256C3-AP2-512C3-512C3-AP2-512C3-512C3-GAP"
 """The paper's, all but the last."""
@@ -23,10 +23,10 @@ LAYERS = "64C3-128C3-AP2-256C3-256C3-AP2-512C3-512C3-AP2-512C3-512C3-GAP"
 def vgg(
     shape: tuple[int, int, int],
     classes: int,
-    neuron: Neuron,
+    neuron: Prototype,
     *,
     layers: str = LAYERS,
-    readout: Neuron | None = None,
+    readout: Prototype | None = None,
     input_bound: int = 1,
     seed: int | None = None,
 ) -> nn.Sequential:
@@ -54,11 +54,11 @@ def vgg(
 def vgg_f(
     shape: tuple[int, int, int],
     classes: int,
-    neuron: Neuron,
+    neuron: Prototype,
     *,
     layers: str = LAYERS,
     delay: int | None = None,
-    readout: Neuron | None = None,
+    readout: Prototype | None = None,
     input_bound: int = 1,
     seed: int | None = None,
 ) -> nn.Sequential:

@@ -5,8 +5,8 @@
                 seamount_models.networks; the other keys are its arguments: sizes, or layers = "16C5-P2-10" for
                 "conv"; bias, seed ...; what the data set tells, as the number of classes, is not among them
 [neuron]        model = "LIF", "CubaLIF" ...: its class in sm.nn; slope: of the FastSigmoid surrogate; the other
-                keys are arguments of the class; tau = [3.0, 200.0] gives each neuron its own, from the first to the
-                second as networks.spread has it
+                keys are arguments of the class; tau = [3.0, 200.0] gives each neuron, or each channel of a convolution,
+                its own, from the first to the second as networks.spread has it
 [readout]       the same for the last population, as model = "LI"; without this section it is as the others
 [training]      epochs, lr, batch_size, shift, seed, loss, activity, validation, patience, clip, chunk, rule, immediate
                 ...: as in training.fit; loss = "count_mse" or { name = "count_mse", right = 0.5 }; rule = "OTTT" or
@@ -148,18 +148,18 @@ def fine_tune(recipe: Recipe, net: nn.Module, data: Dataset, *, progress: bool =
 
 
 def _population(section: dict[str, Any]) -> networks.Prototype:
-    """What a section describes: populations of any size."""
+    """What a section describes: populations whose parameters have any shape."""
     options = {key: value for key, value in section.items() if key not in OWN_KEYS}
     if "slope" in section:
         options["surrogate"] = sm.nn.FastSigmoid(section["slope"])
     ranges = {key: value for key, value in options.items() if key.startswith("tau") and isinstance(value, list)}
 
-    def make(size: int) -> sm.nn.Neuron:
-        spreads = {key: networks.spread(value[0], value[-1], size, i) for i, (key, value) in enumerate(ranges.items())}
+    def make(shape: tuple[int, ...]) -> sm.nn.Neuron:
+        spreads = {key: networks.spread(*value, shape=shape, seed=i) for i, (key, value) in enumerate(ranges.items())}
         return NEURONS[section["model"]](**{**options, **spreads})
 
     try:
-        one = make(1)
+        one = make((1,))
     except (TypeError, sm.SeamountError) as error:
         raise DataError(f"neuron {section['model']}: {error}") from error
     return make if ranges else one
