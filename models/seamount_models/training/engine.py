@@ -24,7 +24,7 @@ from seamount_models.training.curves import Curves
 from seamount_models.training.distributed import Processes
 from seamount_models.training.evaluation import evaluate, weight_of
 from seamount_models.training.history import History
-from seamount_models.training.precision import connections_in
+from seamount_models.training.precision import connections_in, flushing
 from seamount_models.training.rules import Maker, OnlineStep
 from seamount_models.training.step import Step
 
@@ -130,7 +130,12 @@ def fit(
         run.feedback = rules.drawn(built)
         step = OnlineStep(built, losses.decoder(objective), optimizer if immediate else None, clip, processes)
     net.train()
-    with torch.random.fork_rng(), _threads(threads), _progress_bar(progress and processes.first) as bar:
+    with (
+        torch.random.fork_rng(),
+        _threads(threads),
+        flushing(rule is not None),
+        _progress_bar(progress and processes.first) as bar,
+    ):
         # what the network draws differs between processes, as it does between the samples of one
         torch.manual_seed(seed if processes.first else _epoch_seed(seed, -processes.rank))
         if checkpoint is not None and Path(checkpoint).exists():
