@@ -3,7 +3,7 @@
 from seamount.report.environment import environment
 from seamount.report.html import Html, Report, badge, code_html, figures_html, table_html
 from seamount.report.program import program_report
-from seamount.report.svg import bar_svg, line_svg, raster_svg
+from seamount.report.svg import bar_svg, line_svg, plane_svg, raster_svg
 
 __all__ = [
     "Html",
@@ -14,6 +14,7 @@ __all__ = [
     "environment",
     "figures_html",
     "line_svg",
+    "plane_svg",
     "program_report",
     "raster_svg",
     "table_html",

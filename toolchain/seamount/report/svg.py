@@ -1,4 +1,4 @@
-"""Inline SVG figures: spike rasters, lines, bars.
+"""Inline SVG figures: spike rasters, lines, planes, bars.
 
 Colours are CSS variables with a fallback, so that a figure follows the page into dark mode and still stands alone.
 """
@@ -21,6 +21,8 @@ GRID = (96, 48)
 """Largest such grid: steps, neurons."""
 MAX_POINTS = 600
 """A longer line is thinned evenly to this many points."""
+SHADES = 8
+"""Of a plane."""
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2")
 
 
@@ -56,6 +58,7 @@ def line_svg(
     x_label: str = "",
     y_label: str = "",
     y_range: tuple[float, float] | None = None,
+    bands: Mapping[str, Sequence[float]] | None = None,
 ) -> Html:
     """Draw lines over one x axis.
 
@@ -65,6 +68,7 @@ def line_svg(
         x: x values of all series; default 0, 1, 2 ...
         x_label, y_label: of the axes.
         y_range: limits of the y axis; default what the values need.
+        bands: by name, how far the shade around a line reaches above and below it, as one standard deviation.
     """
     ys = {name: np.asarray(values, np.float64) for name, values in series.items()}
     length = max((len(y) for y in ys.values()), default=0)
@@ -75,9 +79,54 @@ def line_svg(
     x_span = _span(xs[:length])
     y_span = y_range or _span(finite)
     height = 200.0
-    lines = [_line(xs, y, x_span, y_span, height, i) for i, y in enumerate(ys.values())]
+    reach = {name: np.asarray(values, np.float64) for name, values in (bands or {}).items()}
+    lines = [
+        _band(xs, ys[n], r, x_span, y_span, height, i) for i, n in enumerate(ys) if (r := reach.get(n)) is not None
+    ]
+    lines += [_line(xs, y, x_span, y_span, height, i) for i, y in enumerate(ys.values())]
     axes = _axes(x_span, y_span, height, x_label, y_label)
     return _svg(title, "", height, axes, *lines, _legend(list(ys)) if len(ys) > 1 else "")
+
+
+def plane_svg(
+    values,
+    x: Sequence[float],
+    y: Sequence[float],
+    paths: Mapping[str, Sequence[tuple[float, float]]],
+    title: str,
+    x_label: str = "",
+    y_label: str = "",
+) -> Html:
+    """Draw a function of two variables in shades, the darker the larger, and paths over it.
+
+    Args:
+        values: `[len(y), len(x)]`, finite.
+        x, y: where they were taken, ascending and evenly spaced; 2 or more each.
+        paths: points `(x, y)` by name.
+        title: above the figure.
+        x_label, y_label: of the axes.
+    """
+    z = np.asarray(values, np.float64)
+    if z.shape != (len(y), len(x)) or min(z.shape) < 2 or not np.isfinite(z).all():
+        raise DataError(f"{title}: a plane needs finite values [y, x] of 2 or more each, got shape {list(z.shape)}.")
+    height = 300.0
+    px, py = (np.asarray(a, np.float64) for a in (x, y))
+    dx, dy = (px[1] - px[0]) / 2, (py[1] - py[0]) / 2
+    x_span, y_span = (px[0] - dx, px[-1] + dx), (py[0] - dy, py[-1] + dy)
+    level = np.ceil(SHADES * (z - z.min()) / (np.ptp(z) or 1.0)).astype(int)
+    cells = []
+    for shade in range(1, SHADES + 1):
+        d = "".join(
+            f"M{_n(_x(px[j] - dx, x_span))} {_n(_y(py[i] - dy, y_span, height))}H{_n(_x(px[j] + dx, x_span))}"
+            f"V{_n(_y(py[i] + dy, y_span, height))}H{_n(_x(px[j] - dx, x_span))}z"
+            for i, j in np.argwhere(level == shade)
+        )
+        if d:
+            cells.append(tag("path", d=d, class_="plane", fill="currentColor", fill_opacity=0.5 * shade / SHADES))
+    axes = _axes(x_span, y_span, height, x_label, y_label)
+    points = [np.asarray(path, np.float64) for path in paths.values()]
+    lines = [_line(p[:, 0], p[:, 1], x_span, y_span, height, k) for k, p in enumerate(points)]
+    return _svg(title, "", height, *cells, axes, *lines, _legend(list(paths)))
 
 
 def bar_svg(values: Mapping[str, float], title: str, unit: str = "") -> Html:
@@ -157,6 +206,15 @@ def _line(xs: np.ndarray, y: np.ndarray, x_span, y_span, height: float, index: i
         if len(y) <= 30 and math.isfinite(py)
     ]
     return tag("g", tag("path", d=d, class_="line", stroke=_colour(index), fill="none"), *markers)
+
+
+def _band(xs: np.ndarray, y: np.ndarray, reach: np.ndarray, x_span, y_span, height: float, index: int) -> Html:
+    """The outline of what is within `reach` of a line, cut off at the limits of the axis."""
+    seen = np.isfinite(y) & np.isfinite(reach)
+    x, y, reach = xs[: len(y)][seen], y[seen], reach[seen]
+    corners = zip([*x, *x[::-1]], np.clip([*(y + reach), *(y - reach)[::-1]], *y_span), strict=True)
+    points = " ".join(f"{_n(_x(px, x_span))},{_n(_y(py, y_span, height))}" for px, py in corners)
+    return tag("polygon", points=points, class_="band", fill=_colour(index), fill_opacity=0.15)
 
 
 def _axes(x_span, y_span, height: float, x_label: str, y_label: str) -> Html:
