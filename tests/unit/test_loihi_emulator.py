@@ -180,7 +180,7 @@ def test_float32_is_refused_where_it_would_round():
 
 
 def test_without_native_int8_products_are_made_in_float32(monkeypatch):
-    monkeypatch.setattr(sums, "int8_is_exact", lambda: False)
+    monkeypatch.setattr(sums.int8_product, "is_exact", lambda: False)
     graph = chain(lif(3), weights=[np.full((3, 5), 2)])
     (((block,),)) = (plan(graph).components[0],)
     assert [wire.product for wire in block.wires] == ["float32"]

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import seamount as sm
+from seamount.nn import int8_product
 from seamount.nn.events import find
-from seamount.nn.linear import EVENT_ACTIVITY, _EventLinear, linear
+from seamount.nn.linear import EVENT_ACTIVITY, _EventLinear, linear, linear_of_codes
 from seamount_models.networks import mlp
 
 
@@ -103,3 +104,55 @@ def test_a_network_of_them_lowers_as_one_of_torch_s():
     assert all((a.weight == b.weight).all() for a, b in zip(ours, others, strict=True))
     x = spikes(0.05, 100, 8, 256)
     assert torch.equal(net(x), plain(x))
+
+
+@pytest.fixture
+def by_codes(monkeypatch):
+    """Whether the product of int8 matrices ran, wherever it is exact."""
+    ran = []
+    monkeypatch.setattr(int8_product, "is_faster", lambda: True)
+    product = int8_product.product
+    monkeypatch.setattr(int8_product, "product", lambda s, q: ran.append(s.shape) or product(s, q))
+    if not int8_product.is_exact():
+        pytest.skip("this processor has no exact product of int8 matrices")
+    ran.clear()
+    return ran
+
+
+def codes(activity: float, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-127, 128, (50, 8, 200), generator=generator).float()
+    x *= torch.rand(x.shape, generator=generator) < activity
+    return x, torch.randint(-127, 128, (80, 200), generator=generator) * unit
+
+
+@pytest.mark.parametrize("unit", [1.0, 2.0**-6, 2.0**9])
+def test_int8_gives_the_numbers_and_gradients_of_the_dense_product(by_codes, unit):
+    x, weight = codes(0.5, unit)
+    g = torch.randn(50, 8, 80)
+    found = []
+    for product in (lambda x, w: linear_of_codes(x, w, unit), torch.nn.functional.linear):
+        leaves = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        out = product(*leaves)
+        out.backward(g)
+        found.append((out, *(leaf.grad for leaf in leaves)))
+    assert by_codes == [(400, 200)]
+    assert torch.equal(found[0][0], found[1][0])
+    for ours, theirs in zip(found[0][1:], found[1][1:], strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("value", [0.5, 128.0, float("nan")])
+def test_what_int8_cannot_hold_is_left_to_float32(by_codes, value):
+    x, weight = codes(0.5, 1.0)
+    x[3, 2, 1] = value
+    torch.testing.assert_close(
+        linear_of_codes(x, weight, 1.0), torch.nn.functional.linear(x, weight), rtol=0, atol=0, equal_nan=True
+    )
+    assert by_codes == []
+
+
+def test_few_codes_are_added_by_events(by_codes):
+    x, weight = codes(0.05, 1.0)
+    assert torch.equal(linear_of_codes(x, weight, 1.0), torch.nn.functional.linear(x, weight))
+    assert by_codes == []

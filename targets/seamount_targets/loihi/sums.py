@@ -8,14 +8,10 @@ number up to S gives the exact result.
 
 from __future__ import annotations
 
-import time
-from functools import cache
-from typing import Any
-
 import torch
 from torch import Tensor
 
-_int_mm: Any = getattr(torch, "_int_mm", None)
+from seamount.nn import int8_product
 
 PATHS = ("events", "int8", "float32", "float64")
 """`"events"` (kernels.py) adds weight rows per spike; the others are the matrix products below."""
@@ -38,7 +34,7 @@ SUM_LIMIT = 2**31
 
 def int8(s: Tensor, q: Tensor) -> Tensor:
     """int8 x int8 -> int32. Exact for |s| <= 127 where the processor's instructions do not saturate."""
-    return _int_mm(s.to(torch.int8), q)
+    return int8_product.product(s.to(torch.int8), q)
 
 
 def float32(s: Tensor, q: Tensor) -> Tensor:
@@ -60,51 +56,14 @@ PRODUCTS = {"int8": int8, "float32": float32, "float64": float64}
 def exact(path: str, bound: int, largest: int) -> bool:
     """Whether a product is exact for sources of magnitude `bound` and `largest` = S < SUM_LIMIT."""
     if path == "int8":
-        return bound <= 127 and int8_is_exact()
+        return bound <= int8_product.BOUND and int8_product.is_exact()
     if path == "float32":
         return bound <= 256 and largest < 2**24
     return True
 
 
-@cache
-def int8_is_exact() -> bool:
-    """Whether `torch._int_mm` is there and does not saturate on this processor.
-
-    Some processors add pairs of int8 products in 16 bits with saturation. Pairs of extreme factors give the largest
-    such sums of either sign, so a product that is right for these is right for all.
-    """
-    if _int_mm is None:
-        return False
-    extremes = torch.tensor([[1, 127, -127, -1]] * 4, dtype=torch.int8).repeat(16, 64).T.contiguous()
-    for weight in (-128, 127):
-        q = torch.full((extremes.shape[1], 64), weight, dtype=torch.int8)
-        try:
-            got = _int_mm(extremes, q)
-        except RuntimeError:
-            return False
-        if not torch.equal(got, (extremes.to(torch.float64) @ q.to(torch.float64)).to(torch.int32)):
-            return False
-    return True
-
-
-@cache
-def int8_is_faster() -> bool:
-    """Whether `torch._int_mm` beats float32 here: it does where the processor multiplies int8 natively."""
-    s, q = torch.ones(256, 512, dtype=torch.int8), torch.ones(512, 256, dtype=torch.int8)
-    return _fastest(int8, s, q) < _fastest(float32, s, q)
-
-
-def _fastest(path, s: Tensor, q: Tensor) -> float:
-    times = []
-    for _ in range(4):
-        start = time.perf_counter()
-        path(s, q)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def fastest_product(bound: int, largest: int) -> str:
     """The fastest product that is exact."""
-    if exact("int8", bound, largest) and int8_is_faster():
+    if exact("int8", bound, largest) and int8_product.is_faster():
         return "int8"
     return "float32" if exact("float32", bound, largest) else "float64"

@@ -6,6 +6,9 @@ r"""`x W^T + b` for spikes: where few inputs are active, the sum and the weight'
 with rows r = (t, b). Both equal the dense products up to the order of summation, and exactly where all partial sums are
 whole numbers below 2^24. The order does not depend on the number of threads: each has rows of its own forward and
 inputs of its own backward.
+
+Where more are active and the numbers are a chip's, the sum is a product of int8 matrices: 4 times faster than float32
+where the processor has one (6400 x 700 x 512, one core of a Xeon with AMX, conversions included: 7.5 ms and 29.5).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seamount.nn import int8_product
 from seamount.nn.events import Events, find
 from seamount.nn.loops import in_parts, kernel
 from seamount.nn.memory import apply, empty
@@ -46,10 +50,31 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: float `[out, in]`.
         bias: float `[out]`.
     """
-    wide = x.ndim > 1 and len(weight) >= NARROWEST and x.numel() * len(weight) >= LEAST_WORK
-    if wide and plain(x, weight, bias) and few(x.detach().reshape(-1, x.shape[-1])):
+    if _wide(x, weight, bias) and few(x.detach().reshape(-1, x.shape[-1])):
         return apply(_EventLinear, x, weight, bias)
     return functional.linear(x, weight, bias)
+
+
+def linear_of_codes(x: Tensor, weight: Tensor, unit: float) -> Tensor:
+    """`x W^T` by events or as a product of int8 matrices where that is faster; the same numbers.
+
+    Args:
+        x: whole numbers, float `[.., in]`.
+        weight: whole multiples of `unit` of magnitude at most 127, float `[out, in]`. All partial sums are whole
+            multiples of it that x's dtype has.
+        unit: a power of two.
+    """
+    if _wide(x, weight) and int8_product.is_exact() and int8_product.is_faster():
+        rows = x.detach().reshape(-1, x.shape[-1])
+        if not few(rows) and bool(((codes := rows.to(torch.int8)) == rows).all()):
+            return apply(_CodeLinear, x, weight, codes, unit)
+    return linear(x, weight)
+
+
+def _wide(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
+    """Whether the product is large enough for anything but torch's own, and may be another."""
+    large = x.ndim > 1 and len(weight) >= NARROWEST and x.numel() * len(weight) >= LEAST_WORK
+    return large and plain(x, weight, bias)
 
 
 def plain(*tensors: Tensor | None) -> bool:
@@ -111,6 +136,27 @@ class _EventLinear(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             g_bias = g.sum(0)
         return g_x, g_weight, g_bias
+
+
+class _CodeLinear(torch.autograd.Function):
+    """`(x, weight, x as int8 [R, in], unit) -> x W^T`; the way back is a dense product of floats."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, codes: Tensor, unit: float) -> Tensor:  # type: ignore[override]
+        sums = int8_product.product(codes, (weight.detach() / unit).to(torch.int8).t())
+        ctx.save_for_backward(weight, codes)
+        ctx.shape = x.shape
+        out = empty(*sums.shape, like=x)
+        torch.mul(sums, unit, out=out)
+        return out.reshape(*x.shape[:-1], len(weight))
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor):
+        weight, codes = ctx.saved_tensors
+        g = gradients[0].reshape(-1, len(weight))
+        g_x = (g @ weight).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
+        g_weight = g.t() @ codes.to(g.dtype) if ctx.needs_input_grad[1] else None
+        return g_x, g_weight, None, None
 
 
 @kernel

@@ -33,7 +33,7 @@ from torch.nn import functional
 from seamount.ir import Conv, IntConnection, IntConv, IntLinear, Linear
 from seamount.nn.connection import each_step
 from seamount.nn.convolution import conv2d
-from seamount.nn.linear import linear
+from seamount.nn.linear import linear_of_codes
 from seamount.topology import Wire
 
 CHIP_WEIGHT_BITS = 9
@@ -177,7 +177,7 @@ class QuantLinear(QuantConnection, qnn.QuantLinear):
         return IntLinear(**fields)
 
     def _sums(self, spikes: Tensor, q: Tensor) -> Tensor:
-        return linear(spikes, q)
+        return linear_of_codes(spikes, q, 2.0**self.exponent)
 
 
 class _QuantConv(QuantConnection):
