@@ -144,13 +144,14 @@ def write_cifar(folder, monkeypatch, records=24):
         (folder / cifar10.FOLDER / file).write_bytes(content.tobytes())
 
 
-def test_the_recipe_for_cifar10_learns_and_resumes(folder, monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", ["cifar10-vgg", "cifar10-vgg-ottt"])
+def test_the_recipes_for_cifar10_learn_and_resume(name, folder, monkeypatch, tmp_path):
     write_cifar(folder, monkeypatch)
-    full = recipes.load("cifar10-vgg")
+    full = recipes.load(name)
     net, data = recipes.build(full)
     assert (weights(net), data.train.steps, data.input.bound) == (weights(networks.vgg((3, 32, 32), 10, LIF)), 6, 15)
     small = tmp_path / "small.toml"
-    text = (recipes.FOLDER / "cifar10-vgg.toml").read_text().replace("steps = 6", "steps = 4")
+    text = (recipes.FOLDER / f"{name}.toml").read_text().replace("steps = 6", "steps = 4")
     text = text.replace('kind = "vgg"', 'kind = "vgg"\nlayers = "6C3-AP4-8C3-AP4-GAP"')
     text = text.replace("batch_size = 128", "batch_size = 12\nthreads = 1").replace("lr = 0.001", "lr = 0.02")
     small.write_text(text)
