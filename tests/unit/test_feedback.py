@@ -150,6 +150,14 @@ def test_the_clock_of_a_chip_says_which_delay_would_do():
     assert schedule(sm.lower(network(needed)[0])).extra["1.connection.1"] == 0
 
 
+def test_chips_and_their_emulator_refuse_what_only_canonical_time_can_run():
+    net, x = network(1)
+    graph = sm.lower(sm.quantize(net, calibration=x))
+    sm.verify(graph, ["reference", "onnxruntime"], x).check()
+    with pytest.raises(PassError, match=r"^1\.connection\.1: delay 1 is shorter than its path .* would do"):
+        sm.compile(graph, "loihi2")
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

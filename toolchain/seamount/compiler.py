@@ -22,6 +22,7 @@ def compile(graph: Graph, target: str = "loihi2", learn: dict[str, Any] | None =
     Raises:
         TargetError: no such target, or it is not installed.
         UnsupportedNodeError, ResourceError: what the target cannot run, all of it.
+        PassError: a loop that is faster than the target's chip, where every connection takes a step.
     """
     found = targets.find(target)
     found.check(graph)

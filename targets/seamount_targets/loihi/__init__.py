@@ -7,6 +7,7 @@ from typing import Any
 from seamount.errors import TargetError
 from seamount.ir import Graph
 from seamount.learning import plasticity_of
+from seamount.passes.schedule import schedule
 from seamount.program import Program
 from seamount.targets import Target
 from seamount_targets.loihi.chip import load
@@ -28,6 +29,15 @@ class Loihi(Target):
     def __init__(self, name: str) -> None:
         self.chip = load(name)
         self.name, self.summary, self.limits = self.chip.name, self.chip.summary, self.chip.limits
+
+    def check(self, graph: Graph) -> None:
+        """Also refuse a loop that only canonical time could run, as the emulator does: on the chip it has no schedule.
+
+        Raises:
+            PassError: naming each connection that closes one, and the delay that would do.
+        """
+        super().check(graph)
+        schedule(graph)
 
     def compile(
         self,
