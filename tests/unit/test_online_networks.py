@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from oracle import SLOPE, by_rule, error, lif, spike
 from torch import nn
 from torch.nn import functional
 
@@ -15,25 +16,8 @@ from seamount.errors import DataError, TrainingError
 from seamount_models import networks, online
 from seamount_models.online import losses
 
-CLOSE = 1e-8
+CLOSE = 1e-12
 STEPS, BATCH, CLASSES = 8, 2, 4
-SLOPE = 5.0
-
-
-class Spike(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, z):
-        ctx.save_for_backward(z)
-        return (z > 0).to(z.dtype)
-
-    @staticmethod
-    def backward(ctx, g):
-        (z,) = ctx.saved_tensors
-        return g / (1 + SLOPE * z.abs()) ** 2
-
-
-def lif(beta, **options):
-    return sm.nn.LIF(beta, surrogate=sm.nn.FastSigmoid(SLOPE), **options)
 
 
 def by_autograd(net, x, y, *, detached=(), cut=()):
@@ -60,7 +44,7 @@ def by_autograd(net, x, y, *, detached=(), cut=()):
                 v = cell.beta * v + u + getattr(cell, "bias", 0.0)
                 s = v
                 if cell.spiking:
-                    s = Spike.apply(v - cell.vth)
+                    s = spike(v - cell.vth)
                     v = v - (s.detach() if i in detached else s) * cell.vth
                 states[i] = [u, v, s]
             elif isinstance(module, nn.Flatten):
@@ -71,16 +55,6 @@ def by_autograd(net, x, y, *, detached=(), cut=()):
     total.backward()
     assert all(float(state[2].detach().mean()) > 0.02 for i, state in states.items())
     return {name: p.grad for name, p in net.named_parameters()}
-
-
-def by_rule(rule, x, y):
-    rule.net.zero_grad()
-    rule.sample(x, y)
-    return {name: p.grad for name, p in rule.net.named_parameters()}
-
-
-def error(got, want):
-    return float((got - want).norm() / want.norm())
 
 
 def worst(got, want, prefix=""):
@@ -213,10 +187,10 @@ def test_feedback_from_a_later_population():
         for s, labels in zip(x, y, strict=True):
             u = [v if kept else v.detach() for v, kept in zip(u, keep, strict=True)]
             u[0] = net[1].body[0].beta * u[0] + s @ w[0].t() + late[-2].detach() @ w[2].t()
-            s = Spike.apply(u[0] - 1)
+            s = spike(u[0] - 1)
             u[0] = u[0] - s.detach()
             u[1] = net[1].body[2].beta * u[1] + s @ w[1].t()
-            s = Spike.apply(u[1] - 1)
+            s = spike(u[1] - 1)
             u[1] = u[1] - s.detach()
             late.append(s)
             u[2] = net[3].beta * u[2] + s @ w[3].t()
