@@ -43,6 +43,18 @@ def test_without_lava_the_target_is_listed_and_says_in_one_line_how_to_add_it():
     assert "Hint: pip install --ignore-requires-python --no-deps lava-nc==0.10.0 && pip install 'numpy<2' " in line
 
 
+def test_what_only_has_lavas_name_is_refused_by_its_own(tmp_path):
+    """A script lava.py that compiles for Lava would import itself for ever."""
+    script = (
+        "import numpy as np\nimport seamount as sm\nfrom seamount.testing import random_graph\n"
+        "sm.compile(random_graph(np.random.default_rng(0)), 'lava')\n"
+    )
+    path = tmp_path / "lava.py"
+    path.write_text(script)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False, timeout=120)
+    assert f"TargetError: lava: Python finds {path} under this name. Hint: rename it" in done.stderr
+
+
 def test_importing_lava_leaves_the_caller_as_it_was():
     pytest.importorskip("lava")
     script = (

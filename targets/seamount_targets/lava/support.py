@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
+import importlib.util
 import multiprocessing
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from seamount.errors import TargetError
 
@@ -41,13 +42,20 @@ def require_lava() -> None:
     """Import Lava, once.
 
     Raises:
-        TargetError: it is not there, with the one line that adds it; or the system has no fork, which Lava needs.
+        TargetError: it is not there, with the one line that adds it; something else has its name; or the system has no
+            fork, which Lava needs.
     """
     if not hasattr(os, "fork"):
         raise TargetError("lava: needs fork, which this system does not have. Hint: run on Linux, or in WSL.")
     with _lock:
         if MODULES[-1] in sys.modules:
             return
+        # Not by importing: a script lava.py that runs this would be run again, by itself.
+        spec = importlib.util.find_spec("lava")
+        folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or []]
+        if spec and not any((folder / "magma").is_dir() for folder in folders):
+            found = spec.origin or ", ".join(map(str, folders))
+            raise TargetError(f"lava: Python finds {found} under this name. Hint: rename it, or run from elsewhere.")
         try:
             with _hashable_dataclasses(), _start_method_kept():
                 for module in MODULES:
