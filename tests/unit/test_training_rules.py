@@ -115,6 +115,24 @@ def test_immediate_is_a_step_of_the_optimizer_at_each_step_of_time():
     torch.testing.assert_close(list(net.parameters()), list(other.parameters()))
 
 
+@pytest.mark.parametrize("rule", ["OTTT", "EProp", "ApproxOTPE"])
+def test_traces_follow_retentions_that_train(rule):
+    """After an update, a sample's gradient is that of a rule made anew."""
+    x, y = batch("sample")
+    net: Any = networks.mlp(
+        (6, 8, 3), sm.nn.LIF(0.9, vth=0.3, learn="beta"), readout=sm.nn.LI(0.8, learn="beta")
+    ).double()
+    step = by_rule(net, rule)
+    step.gradients(x, y)
+    with torch.no_grad():
+        for neuron in (net.lif1, net.out):
+            neuron.beta -= 0.2
+    step.gradients(x, y)
+    got = gradients(net)
+    by_rule(net, rule).gradients(x, y)
+    torch.testing.assert_close(got, gradients(net))
+
+
 # the loop ---------------------------------------------------------------------------------------------------------
 
 

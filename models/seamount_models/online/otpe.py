@@ -90,6 +90,9 @@ class FOTPE(OTPE):
             raise TrainingError(f"{self.name}: leak = {leak} (allowed 0..1).")
         self.leak = leak
         super().__init__(net, loss, **options)
+
+    def _form(self) -> None:
+        super()._form()
         self.sum = self._leak().trace()
 
     def after(self, layer: Layer) -> Filter | None:

@@ -141,13 +141,17 @@ class Rule(Online):
         super().__init__(net, loss, detach=self.detach, partials=self.factor.partials)
         self.feedback = Symmetric() if feedback is None else feedback
         self._check()
+        self._form()
+        self.errors: dict[str, Tensor] = {}
+
+    def _form(self) -> None:
+        """Make the factors, with the responses that the populations have now."""
         after = {layer.name: self.after(layer) for layer in self.network.layers}
         self.factors = {
             s.name: self.factor(layer, s, after[layer.name]) for layer in self.network.layers for s in layer.synapses
         }
         self.own = {layer.name: Own(layer, after[layer.name]) for layer in self.network.layers}
         self.posts = {layer.name: Average(layer, after[layer.name]) for layer in self.network.layers}
-        self.errors: dict[str, Tensor] = {}
 
     def after(self, layer: Layer) -> Filter | None:
         """The response with which the rule follows a population's spikes on; None where it does not."""
@@ -169,6 +173,8 @@ class Rule(Online):
 
     def reset(self) -> None:
         super().reset()
+        if any(layer.dynamics.trained for layer in self.network.layers):
+            self._form()  # retentions may have moved, and with them what the traces are of
         for factor in self._all():
             factor.reset()
 
