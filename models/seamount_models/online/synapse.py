@@ -42,6 +42,7 @@ class Synapse:
         self._read: tuple[Tensor, Tensor] | None = None
         self._sent: tuple[Tensor, Tensor] | None = None
         self._known: tuple[tuple[int, ...], Tensor] | None = None
+        self._by_input: tuple[tuple[int, ...], Tensor] | None = None
 
     @property
     def bias(self) -> nn.Parameter | None:
@@ -55,20 +56,25 @@ class Synapse:
         """What spikes are multiplied with, `[out, ...]`; with its graph where it is made from parameters."""
         if not hasattr(self.module, "effective_weight"):
             return self.module.weight  # type: ignore[return-value]
-        versions = tuple(p._version for p in self.module.parameters())
-        if self._known is None or self._known[0] != versions:
+        if self._known is None or self._known[0] != self._versions():
             with torch.enable_grad():
-                self._known = versions, self.module.effective_weight()  # type: ignore[operator]
+                self._known = self._versions(), self.module.effective_weight()  # type: ignore[operator]
         return self._known[1]
+
+    def by_input(self) -> Tensor:
+        """`weight()` `[out, in]` of a linear layer, the weights of an input together in memory, as events take them."""
+        if self._by_input is None or self._by_input[0] != self._versions():
+            self._by_input = self._versions(), self.weight().detach().t().contiguous().t()
+        return self._by_input[1]
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Spikes `[B, ...]` -> synaptic input `[B, ...]`."""
         x, self._read = _through(self.before, spikes)
-        weight, bias = self.weight().detach(), None if self.bias is None else self.bias.detach()
+        bias = None if self.bias is None else self.bias.detach()
         self.x = x = x.flatten(1) if self.is_linear else x
         if self.is_linear:
-            return linear(x, weight, bias)
-        a, self._sent = _through(self.after, self._convolved(x, weight, bias))
+            return linear(x, self.by_input(), bias)
+        a, self._sent = _through(self.after, self._convolved(x, self.weight().detach(), bias))
         return a
 
     def back(self, g: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -91,12 +97,12 @@ class Synapse:
     def accumulate(self, trace: Tensor, g: Tensor, bias_trace: float | Tensor) -> None:
         """Add the gradient made of a trace of what the weight reads, and of the synaptic input's gradient."""
         if self.is_linear:
-            g_weight, g_bias = g.t() @ trace, g.sum(0)
-        else:
-            wanted = (False, True, self.bias is not None)
-            g = _adjoint(self._sent, g)
-            _, g_weight, g_bias = self._gradients(g, trace, self.weight().detach(), wanted)
-        self._add(g_weight, None if self.bias is None else g_bias * bias_trace)
+            g_bias = None if self.bias is None else g.sum(0) * bias_trace
+            return self._add(g_bias, g.t(), trace)
+        wanted = (False, True, self.bias is not None)
+        g = _adjoint(self._sent, g)
+        _, g_weight, g_bias = self._gradients(g, trace, self.weight().detach(), wanted)
+        self._add(None if self.bias is None else g_bias * bias_trace, g_weight)
 
     def accumulate_each(self, eligibility: Tensor, g: Tensor) -> None:
         """Add the gradient made of an eligibility `[B, O, P, K]` and of what arrives at the outputs, `[B, ...]`.
@@ -105,12 +111,12 @@ class Synapse:
         """
         found = torch.einsum("bop,bopk->ok", g.reshape(*g.shape[:2], -1), eligibility)
         size = self.weight()[0].numel()
-        self._add(found[:, :size].reshape(self.weight().shape), None if self.bias is None else found[:, size])
+        self._add(None if self.bias is None else found[:, size], found[:, :size].reshape(self.weight().shape))
 
     def add_flat(self, gradient: Tensor) -> None:
         """Add the gradient of all weights, in C order, and then of all biases."""
         size = self.weight().numel()
-        self._add(gradient[:size].reshape(self.weight().shape), None if self.bias is None else gradient[size:])
+        self._add(None if self.bias is None else gradient[size:], gradient[:size].reshape(self.weight().shape))
 
     def carry(self, x: Tensor) -> Tensor:
         """What a change `x [B, ...]` of its source does to the synaptic input, `[B, ...]`; keeps nothing."""
@@ -145,24 +151,34 @@ class Synapse:
             g, x, weight, [len(weight)], c.stride, c.padding, c.dilation, False, zero, c.groups, wanted
         )
 
-    def _add(self, g_weight: Tensor, g_bias: Tensor | None) -> None:
+    def _versions(self) -> tuple[int, ...]:
+        """Of the parameters: other ones when an optimizer has stepped."""
+        return tuple(p._version for p in self.module.parameters())
+
+    def _add(self, g_bias: Tensor | None, *g_weight: Tensor) -> None:
         weight = self.weight()
         if isinstance(weight, nn.Parameter):
-            add_gradient(weight, g_weight)
+            add_gradient(weight, *g_weight)
         else:
-            weight.backward(g_weight, retain_graph=True)
+            weight.backward(_product(*g_weight), retain_graph=True)
         if g_bias is not None and self.bias is not None:
             add_gradient(self.bias, g_bias)
 
 
-def add_gradient(parameter: nn.Parameter, g: Tensor) -> None:
-    """Add to `.grad`, where the parameter trains."""
+def add_gradient(parameter: nn.Parameter, *factors: Tensor) -> None:
+    """Add a gradient, or the product of two matrices without forming it, to `.grad`, where the parameter trains."""
     if not parameter.requires_grad:
         return
     if parameter.grad is None:
-        parameter.grad = g.clone()
+        parameter.grad = _product(*factors).clone()
+    elif len(factors) == 2:
+        parameter.grad.addmm_(*factors)
     else:
-        parameter.grad.add_(g)
+        parameter.grad.add_(*factors)
+
+
+def _product(g: Tensor, *other: Tensor) -> Tensor:
+    return g @ other[0] if other else g
 
 
 def _through(modules: list[nn.Module], x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
