@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from seamount.cli import graphs, models, running, studies
+from seamount.cli import graphs, memory, models, running, studies
 from seamount.cli.console import fail
 from seamount.errors import DivergenceError, SeamountError
 
@@ -54,6 +54,7 @@ for command in (
     graphs.targets,
 ):
     app.command()(command)
+studies.app.command()(memory.memory)
 app.add_typer(studies.app, name="study")
 
 
