@@ -22,11 +22,12 @@ from seamount.report import (
     environment,
     figures_html,
     line_svg,
+    plane_svg,
     program_report,
     raster_svg,
     table_html,
 )
-from seamount.report.svg import MAX_MARKS, nice_ticks
+from seamount.report.svg import LEFT, MAX_MARKS, RIGHT, TOP, WIDTH, nice_ticks
 
 EVIL = "<script>alert('1')</script>&\""
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -180,9 +181,28 @@ def test_lines_of_any_span_are_drawn(values):
     assert "nan" not in line_svg({"y": values}, "span")
 
 
+def test_a_band_reaches_as_far_as_it_says_and_ends_at_the_axis():
+    svg = line_svg({"a": [0.0, 1.0], "b": [0.5, 0.5]}, "band", y_range=(0.0, 1.0), bands={"a": [0.25, 0.25]})
+    bands = re.findall(r'<polygon points="([^"]*)"', svg)
+    assert len(bands) == 1
+    heights = [float(point.split(",")[1]) for point in bands[0].split()]
+    assert heights == [TOP + 150, TOP, TOP + 50, TOP + 200], "0.25, 1 (cut off), 0.75, 0 (cut off) of 200 units"
+
+
+def test_a_plane_shades_what_is_larger_and_draws_paths_to_scale():
+    svg = plane_svg([[0, 1], [1, 8]], [0, 1], [0, 1], {"way": [(-0.5, -0.5), (1.5, 1.5)]}, "plane")
+    shades = re.findall(r'd="([^"]*)" class="plane" fill="currentColor" fill-opacity="([^"]*)"', svg)
+    assert [(d.count("M"), float(opacity)) for d, opacity in shades] == [(2, 0.5 / 8), (1, 0.5)]
+    right, bottom = WIDTH - RIGHT, TOP + 300
+    assert f'd="M{LEFT} {bottom}L{right} {TOP}" class="line"' in svg
+    assert plane_svg(np.ones((2, 3)), [0, 1, 2], [0, 1], {}, "level").count('class="plane"') == 0
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
+        (lambda: plane_svg([[1, 2]], [0, 1], [0], {}, "thin"), r"thin: a plane needs finite values .* \[1, 2\]"),
+        (lambda: plane_svg(np.full((2, 2), np.nan), [0, 1], [0, 1], {}, "nan"), "nan: a plane needs finite values"),
         (lambda: raster_svg(np.zeros(3), "flat"), r"flat: a raster needs spikes \[T, N\], got shape \[3\]"),
         (lambda: raster_svg(np.zeros((0, 3)), "none"), r"none: .* got shape \[0, 3\]"),
         (lambda: line_svg({}, "empty"), "empty: a line needs at least one finite value"),

@@ -51,13 +51,14 @@ def gradients(
     threads: Threads = 1,
     as_json: options.AsJson = False,
 ) -> None:
-    """Cosine similarity of each rule's gradient to BPTT's, by connection and over training."""
+    """Cosine similarity of each rule's gradient to BPTT's, by connection and over training; means but for its start."""
     study = _study(threads)
     settings = _settings(study, variant, beta, batches=batches, samples=samples, lr=lr, detach_reset=detach_reset)
     with working("comparing gradients"):
         rows = list(study.gradients(settings, range(seeds), every=every, keep=keep))
     by = ["variant", "beta", "connection", "rule"]
-    means = study.table(rows, "cosine", by)
+    trained = [row for row in rows if row["batch"]] or rows  # before training, next to nothing fires at the output
+    means = study.table(trained, "cosine", by)
     curves = _curves(study, rows, "cosine", by[:3], (-0.2, 1.0))
     sections = ("Means", table_html(means)), ("Over training", figures_html(*curves))
     _finish(_page("Gradients of online rules", SEEDS, rows, *sections), out, means, rows, as_json)
