@@ -113,4 +113,4 @@ def test_studies_from_the_command_line(command, value, tmp_path, monkeypatch):
     assert {row[value] for row in found["means"]} == ({0.375} if command == "gradients" else {0.5})
     page = out.read_text()
     assert page.count("<figure>") == 4
-    assert "variant time, beta 0.5" in page
+    assert "time, beta 0.5" in page

@@ -161,7 +161,7 @@ def _curves(study: Any, rows: list[dict[str, Any]], value: str, groups: Sequence
     return [
         line_svg(
             {rule: [row[value] for row in found] for rule, found in series.items()},
-            ", ".join(f"{k} {v}" for k, v in zip(groups, key, strict=True)), xs, "batch", value, limits,
+            ", ".join(f"beta {v}" if k == "beta" else str(v) for k, v in zip(groups, key, strict=True)), xs, "batch", value, limits,
             {rule: [row["deviation"] for row in found] for rule, found in series.items()},
         )
         for key, series in figures.items()
