@@ -40,10 +40,12 @@ GOALS = {
     "digits": Goal(),
     "mnist": Goal(),
     "mnist-conv": Goal(99.0),
+    "mnist-conv-ottt": Goal(98.5),
     "fashion-mnist": Goal(90.0),
     "nmnist": Goal(92.0),
     "spoken-digits": Goal(90.0),
     "qtdb": Goal(86.5, lost=1.0),
+    "qtdb-eprop": Goal(84.9, lost=1.0),
 }
 QUICK = ["digits", "spoken-digits"]
 CODINGS = 5
