@@ -35,7 +35,7 @@ def sessions(monkeypatch):
     monkeypatch.setattr(runner, "_end", lambda process: (seen.append(process.pid), end(process)))
     yield seen
     assert seen
-    assert members(seen) == []
+    wait_for_the_end(seen)
     assert multiprocessing.active_children() == []
 
 
