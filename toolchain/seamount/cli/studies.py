@@ -158,14 +158,12 @@ def _curves(study: Any, rows: list[dict[str, Any]], value: str, groups: Sequence
     for row in study.table(rows, value, [*groups, "batch", "rule"]):
         figures.setdefault(tuple(row[name] for name in groups), {}).setdefault(row["rule"], []).append(row)
     xs = sorted({row["batch"] for row in rows})
-    return [
-        line_svg(
-            {rule: [row[value] for row in found] for rule, found in series.items()},
-            ", ".join(f"beta {v}" if k == "beta" else str(v) for k, v in zip(groups, key, strict=True)), xs, "batch", value, limits,
-            {rule: [row["deviation"] for row in found] for rule, found in series.items()},
-        )
-        for key, series in figures.items()
-    ]  # fmt: skip
+    drawn = []
+    for key, series in figures.items():
+        title = ", ".join(f"beta {v}" if k == "beta" else str(v) for k, v in zip(groups, key, strict=True))
+        means, bands = ({r: [row[c] for row in found] for r, found in series.items()} for c in (value, "deviation"))
+        drawn.append(line_svg(means, title, xs, "batch", value, limits, bands))
+    return drawn
 
 
 def _page(title: str, lead: str, rows: list[dict[str, Any]], *sections: tuple[str, Html]) -> Report:
