@@ -70,7 +70,7 @@ def find(loss: str | Mapping[str, Any] | Loss) -> Loss:
     """
     if callable(loss):
         return loss
-    settings = {"name": loss} if isinstance(loss, str) else dict(loss)
+    settings = dict(loss) if isinstance(loss, Mapping) else {"name": loss}
     name = settings.pop("name", None)
     if name not in LOSSES:
         raise DataError(f"loss {name!r} is unknown. Allowed: {', '.join(LOSSES)}.")

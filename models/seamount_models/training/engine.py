@@ -104,7 +104,8 @@ def fit(
     Warns:
         ActivityWarning: a population is dead or saturated.
     """
-    objective = losses.find(loss or (membrane_cross_entropy if rule else count_cross_entropy))
+    default = count_cross_entropy if rule is None else membrane_cross_entropy
+    objective = losses.find(default if loss is None else loss)
     bounds, maker = losses.bounds(activity), None if rule is None else rules.find(rule)
     train, held = _splits(data, validation)
     _check(net, train, held, objective, bounds, epochs=epochs, patience=patience, clip=clip, chunk=chunk, dtype=dtype)

@@ -55,7 +55,7 @@ def find(rule: str | Mapping[str, Any] | Maker) -> Maker:
     """
     if callable(rule):
         return rule
-    settings = {"name": rule} if isinstance(rule, str) else dict(rule)
+    settings = dict(rule) if isinstance(rule, Mapping) else {"name": rule}
     name = settings.pop("name", None)
     if name not in RULES:
         raise DataError(f"rule {name!r} is unknown. Allowed: {', '.join(RULES)}.")
@@ -90,8 +90,8 @@ def build(make: Maker, net: nn.Module, loss: Loss) -> Online:
         raise DataError(
             f"fit: loss {losses.describe(loss)} is of a whole sample, and a rule knows one step. Allowed: {allowed}."
         )
-    if drawn := [name for name, m in net.named_modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p]:
-        raise DataError(f"fit: {drawn[0]}: a rule leaves out what dropout does. Hint: dropout = 0.")
+    if lossy := [name for name, module in net.named_modules() if isinstance(module, nn.Dropout) and module.p]:
+        raise DataError(f"fit: {lossy[0]}: a rule leaves out what dropout does. Hint: dropout = 0.")
     rule = make(net, lambda output, labels: loss(output[None], labels[None]))
     if not isinstance(rule, Online):
         raise TrainingError(f"fit: {type(rule).__name__} is no rule with a loss. Allowed: {', '.join(RULES)}.")
