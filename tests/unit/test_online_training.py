@@ -101,6 +101,7 @@ def test_studies_from_the_command_line(command, value, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "gradients" if command == "gradients" else "accuracies", rows)
     out = tmp_path / "page.html"
     arguments = ["study", command, "-o", str(out), "--beta", "0.5", "--beta", "0.9", "--seeds", "2", "--batches", "2"]
+    arguments += ["--variant", "time", "--variant", "rate"]
     result = CliRunner().invoke(app, [*arguments, "--every", "1", "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

@@ -180,6 +180,19 @@ def test_a_landscape_from_the_command_line(tmp_path, monkeypatch):
     assert "loss -2 (light) to 4" in page
 
 
+def test_accuracies_are_printed_beside_that_of_bptt(tmp_path):
+    file, out = tmp_path / "runs.jsonl", tmp_path / "page.html"
+    known = Runs(file)
+    for rule, right in (("BPTT", 0.75), ("OTTT", 0.5)):
+        setting = asdict(study.Setting(batches=2))
+        run = {"study": "online", **setting, "seed": 0, "every": 40, "rule": rule, "immediate": False}
+        known.rows(run, lambda: [{**setting, "seed": 0, "rule": rule, "batch": 2, "accuracy": right}])  # noqa: B023
+    arguments = ["--rule", "BPTT", "--rule", "OTTT", "--seeds", "1", "--batches", "2", "--keep", str(file)]
+    result = CliRunner().invoke(app, ["study", "online", *arguments, "-o", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    assert [row["to BPTT"] for row in json.loads(result.stdout)["means"]] == [0.0, -0.25]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
