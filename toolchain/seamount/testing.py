@@ -42,7 +42,6 @@ from seamount.neurons import (
     IntResonateAndFire,
     IntSigmaDelta,
     IntTernaryLIF,
-    graded,
     sigma_delta,
 )
 from seamount.neurons.leaky import retention_u, retention_v
@@ -263,7 +262,7 @@ def _population(rng, name, inputs, shape, sigma_a, neuron, reset, per_neuron, li
         reset_by = np.round((vth << ACT_SHIFT) * rng.uniform(0.8, 1.2, draw)).astype(np.int64)
     common |= {"vth": vth, "reset": reset, "reset_by": reset_by}
     if neuron == "graded":
-        return IntGradedLIF(**common, shift=np.array(graded.SENT_BITS - MESSAGE_BITS))
+        return IntGradedLIF(**common, shift=np.array(IntGradedLIF.sent_bits - MESSAGE_BITS))
     if neuron == "refractory":
         return IntRefractoryLIF(**common, refractory=int(rng.integers(1, 4)))
     return IntTernaryLIF(**common) if neuron == "ternary" else IntCubaLIF(**common)
@@ -275,7 +274,7 @@ def _sigma_delta(rng, name, inputs, shape, sigma_a, draw) -> Population:
     mantissas = np.round(rng.uniform(-0.5, 1.0, draw) * sigma_a / 16)
     return IntSigmaDelta(
         name=name, inputs=inputs, shape=shape, vth=np.clip(vth, 1, Limits().vth[1]),
-        shift=np.array(sigma_delta.SENT_BITS - MESSAGE_BITS), bias_mant=np.clip(mantissas, *Limits().bias_mant),
+        shift=np.array(IntSigmaDelta.sent_bits - MESSAGE_BITS), bias_mant=np.clip(mantissas, *Limits().bias_mant),
         bias_exp=4, activation=str(rng.choice(sigma_delta.ACTIVATIONS)), cumulative=int(rng.integers(2)),
     )  # fmt: skip
 

@@ -24,16 +24,13 @@ import numpy as np
 from numba.extending import register_jitable
 
 from seamount.errors import GraphError
+from seamount.ir.node import Population
 from seamount.neurons.cuba_lif import CubaLIF, IntCubaLIF
 from seamount.neurons.leaky import float_integrate, int_integrate
 from seamount.neurons.ternary import cross
 
 if TYPE_CHECKING:
-    from seamount.ir import Population
     from seamount.limits import Limits
-
-SENT_BITS = 23
-"""Of the magnitude of v, which is sent."""
 
 
 @register_jitable
@@ -53,64 +50,81 @@ def int_step(a, u, v, ru, rv, bias, vth, reset_by, zero, shift):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class GradedLIF(CubaLIF):
-    """Float LIF, or CuBa-LIF where alpha is not 0, whose spikes carry v.
+class Graded(Population, abstract=True):
+    """Float population whose spikes carry a value.
 
     Args:
-        bits: of the magnitude of a spike of the integer form, 1..23.
-        others: as for CubaLIF.
+        bits: of the magnitude of a spike of the integer form, 1..sent_bits.
     """
 
-    alpha: np.ndarray = 0.0  # type: ignore[assignment]
     bits: int = 10
 
     kind: ClassVar[str] = "graded"
-    sent_bits: ClassVar[int] = SENT_BITS
-    step = staticmethod(float_step)
 
     def check(self) -> None:
         super().check()
-        check_bits(self, SENT_BITS)
+        if not 1 <= self.bits <= self.sent_bits:
+            raise GraphError(f"{self.name}: bits = {self.bits} (allowed 1..{self.sent_bits}).")
 
     @property
     def bound(self) -> int:
         """Largest magnitude that the integer form sends."""
         return 1 << self.bits
 
-    def quantize(self, unit: np.ndarray, limits: Limits) -> Population:
-        """The integers of this population; as CubaLIF, and the shift that leaves `bits` of the coarsest neuron's v."""
-        integers = self.integers(unit, limits)
-        return IntGradedLIF(**integers, shift=SENT_BITS - self.bits + finer(integers["scale"]))
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class IntGradedLIF(IntCubaLIF):
-    """Integer CuBa-LIF whose spikes carry v.
+class IntGraded(Population, abstract=True):
+    """Integer population whose spikes carry a value, rounded down to units of `2^shift`.
 
     Args:
-        shift: what v is shifted down by when it is sent, int64 0..23, () or `shape`.
-        others: as for IntCubaLIF.
+        shift: what a value is shifted down by when it is sent, int64 0..sent_bits, () or `shape`.
+        scale: float64, value of one unit of v in the float network; 1 if unknown.
     """
 
     shift: np.ndarray
+    scale: np.ndarray | None = None
 
     kind: ClassVar[str] = "graded"
-    ARRAYS: ClassVar[dict[str, type]] = {**IntCubaLIF.ARRAYS, "shift": np.int64}
-    step = staticmethod(int_step)
 
     def check(self) -> None:
         super().check()
-        check_shift(self, SENT_BITS)
+        low, high = self.shift.min(), self.shift.max()
+        if low < 0 or high > self.sent_bits:
+            raise GraphError(f"{self.name}: shift = {low}..{high} (allowed 0..{self.sent_bits}).")
 
     @property
     def bound(self) -> int:
         """Largest magnitude that it sends."""
-        return 1 << (SENT_BITS - int(self.shift.min()))
+        return 1 << (self.sent_bits - int(self.shift.min()))
 
     @property
     def output_scale(self) -> np.ndarray | None:
         """Value of one unit of what it sends in the float network."""
         return None if self.scale is None else self.scale * 2.0**self.shift
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GradedLIF(Graded, CubaLIF):
+    """Float LIF, or CuBa-LIF where alpha is not 0, whose spikes carry v; parameters as in CubaLIF and Graded."""
+
+    alpha: np.ndarray = 0.0  # type: ignore[assignment]
+
+    sent_bits: ClassVar[int] = 23  # of |v| <= V_MAX
+    step = staticmethod(float_step)
+
+    def quantize(self, unit: np.ndarray, limits: Limits) -> Population:
+        """The integers of this population; as CubaLIF, and the shift that leaves `bits` of the coarsest neuron's v."""
+        integers = self.integers(unit, limits)
+        return IntGradedLIF(**integers, shift=self.sent_bits - self.bits + finer(integers["scale"]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntGradedLIF(IntGraded, IntCubaLIF):
+    """Integer CuBa-LIF whose spikes carry v; parameters as in IntCubaLIF and IntGraded."""
+
+    sent_bits: ClassVar[int] = GradedLIF.sent_bits
+    ARRAYS: ClassVar[dict[str, type]] = {**IntCubaLIF.ARRAYS, "shift": np.int64}
+    step = staticmethod(int_step)
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
@@ -120,13 +134,3 @@ class IntGradedLIF(IntCubaLIF):
 def finer(scale: np.ndarray) -> np.ndarray:
     """How many more bits each neuron's v has than that of the coarsest scale: what neurons send is of one scale."""
     return np.round(np.log2(np.max(scale) / scale))
-
-
-def check_bits(node, most: int) -> None:
-    if not 1 <= node.bits <= most:
-        raise GraphError(f"{node.name}: bits = {node.bits} (allowed 1..{most}).")
-
-
-def check_shift(node, most: int) -> None:
-    if node.shift.min() < 0 or node.shift.max() > most:
-        raise GraphError(f"{node.name}: shift = {node.shift.min()}..{node.shift.max()} (allowed 0..{most}).")

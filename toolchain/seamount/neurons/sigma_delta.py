@@ -30,16 +30,14 @@ from numba.extending import register_jitable
 
 from seamount.errors import GraphError
 from seamount.fixed_point import ACT_SHIFT, clip
-from seamount.ir.node import Population
-from seamount.neurons.graded import check_bits, check_shift, finer
+from seamount.neurons.graded import Graded, IntGraded, finer
 from seamount.neurons.quantize import bias, kappa, whole
 
 if TYPE_CHECKING:
+    from seamount.ir import Population
     from seamount.limits import Limits
 
 ACTIVATIONS = ("relu", "unit")
-SENT_BITS = 24
-"""Of the magnitude of the difference of two 24-bit numbers."""
 
 
 @register_jitable
@@ -69,7 +67,7 @@ def int_step(a, v, sent, error, bias, vth, relu, cumulative, shift):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SigmaDelta(Population):
+class SigmaDelta(Graded):
     """Float sigma-delta population.
 
     Args:
@@ -78,18 +76,16 @@ class SigmaDelta(Population):
         bias: of the activation.
         activation: `"relu"` or `"unit"`.
         cumulative: 1 to compare the sum of the changes since the last spike, else 0.
-        bits: of the magnitude of a spike of the integer form, 1..24.
+        others: as for Graded.
     """
 
     vth: np.ndarray
     bias: np.ndarray = 0.0  # type: ignore[assignment]
     activation: str = "relu"
     cumulative: int = 0
-    bits: int = 10
 
     stage: ClassVar[str | None] = "float"
-    kind: ClassVar[str] = "graded"
-    sent_bits: ClassVar[int] = SENT_BITS
+    sent_bits: ClassVar[int] = 24  # of the difference of two numbers of 23 bits and a sign
     accumulates: ClassVar[bool] = True
     STATE: ClassVar[tuple[str, ...]] = ("v", "sent", "error")
     ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("vth", "bias"), np.float64)
@@ -100,12 +96,6 @@ class SigmaDelta(Population):
     def check(self) -> None:
         super().check()
         check_encoder(self)
-        check_bits(self, SENT_BITS)
-
-    @property
-    def bound(self) -> int:
-        """Largest magnitude that the integer form sends."""
-        return 1 << self.bits
 
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
@@ -120,34 +110,31 @@ class SigmaDelta(Population):
         scale = kappa(unit)
         return IntSigmaDelta(
             name=self.name, inputs=self.inputs, shape=self.shape, scale=scale,
-            shift=SENT_BITS - self.bits + finer(scale), activation=self.activation, cumulative=self.cumulative,
+            shift=self.sent_bits - self.bits + finer(scale), activation=self.activation, cumulative=self.cumulative,
             vth=whole(self.name, "vth", self.vth, unit, limits.vth[1]), **bias(self.name, self.bias, unit, limits),
         )  # type: ignore[arg-type]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class IntSigmaDelta(Population):
+class IntSigmaDelta(IntGraded):
     """Integer sigma-delta population.
 
     Args:
         shape: of one step of one sample.
         vth: threshold mantissa; a change is compared with `vth << 6`, int64, () or `shape`.
-        shift: what a change is shifted down by when it is sent, int64 0..24.
         bias_mant, bias_exp: bias mantissa and its shift.
         activation, cumulative: as of SigmaDelta.
-        scale: float64, the value of one unit of v in the float network; 1 if unknown.
+        others: as for IntGraded.
     """
 
     vth: np.ndarray
-    shift: np.ndarray
     bias_mant: np.ndarray = 0  # type: ignore[assignment]
     bias_exp: int = 0
     activation: str = "relu"
     cumulative: int = 0
-    scale: np.ndarray | None = None
 
     stage: ClassVar[str | None] = "integer"
-    kind: ClassVar[str] = "graded"
+    sent_bits: ClassVar[int] = SigmaDelta.sent_bits
     STATE: ClassVar[tuple[str, ...]] = ("v", "sent", "error")
     ARRAYS: ClassVar[dict[str, type]] = {
         **dict.fromkeys(("vth", "shift", "bias_mant"), np.int64),
@@ -158,17 +145,6 @@ class IntSigmaDelta(Population):
     def check(self) -> None:
         super().check()
         check_encoder(self)
-        check_shift(self, SENT_BITS)
-
-    @property
-    def bound(self) -> int:
-        """Largest magnitude that it sends."""
-        return 1 << (SENT_BITS - int(self.shift.min()))
-
-    @property
-    def output_scale(self) -> np.ndarray | None:
-        """Value of one unit of what it sends in the float network."""
-        return None if self.scale is None else self.scale * 2.0**self.shift
 
     @property
     def bias(self) -> np.ndarray:
