@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module, reload
+
 import pytest
 import torch
 
@@ -49,3 +51,15 @@ def check_contract():
         assert data.train.spikes([]).shape == (steps, 0, *data.shape)
 
     return check
+
+
+@pytest.fixture
+def triton_kernels(monkeypatch):
+    """A function that makes the GPU's kernels, to be interpreted on CPU tensors or to be compiled; or a skip."""
+    pytest.importorskip("triton", reason="no Triton: it comes with torch's builds for GPUs")
+
+    def load(interpreted):
+        monkeypatch.setenv("TRITON_INTERPRET", str(int(interpreted)))
+        return reload(import_module("seamount.nn.triton_kernels"))
+
+    return load

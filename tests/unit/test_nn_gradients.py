@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from oracle import spike
 from torch import nn
 
 import seamount as sm
-from seamount.nn import kernels
+from seamount.nn import kernels, numba_kernels
 
 SURROGATES = [
     sm.nn.FastSigmoid(25.0),
@@ -62,15 +63,8 @@ def make(model: str, size: int, surrogate: sm.nn.Surrogate | None = None, **opti
 def by_the_equations(cell: sm.nn.Neuron, a: torch.Tensor) -> torch.Tensor:
     """The models written out, with autograd through every operation; only the spike's derivative is replaced."""
 
-    class Spike(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return (x > 0).to(x.dtype)
-
-        @staticmethod
-        def backward(ctx, g):
-            return g * cell.surrogate(ctx.saved_tensors[0])
+    def fire(z: torch.Tensor) -> torch.Tensor:
+        return spike(z, cell.surrogate)
 
     u = v = adapted = held = silence = sent = error = torch.zeros_like(a[0])
     out = []
@@ -79,21 +73,21 @@ def by_the_equations(cell: sm.nn.Neuron, a: torch.Tensor) -> torch.Tensor:
             before, turn = v, torch.polar(torch.ones_like(cell.omega), cell.omega)
             z = torch.complex(u, v) * turn * cell.beta + x + cell.bias
             u, v = z.real, z.imag
-            out.append(Spike.apply(u - cell.vth) * Spike.apply(-before) * (1 - Spike.apply(-v)))
+            out.append(fire(u - cell.vth) * fire(-before) * (1 - fire(-v)))
             continue
         if isinstance(cell, sm.nn.SigmaDelta):
             v = v + x
             change = (torch.relu(v + cell.bias) if cell.activation == "relu" else v + cell.bias) - sent
             error = error + change if cell.cumulative else change
-            fires = Spike.apply(error - cell.vth) + Spike.apply(-cell.vth - error)
+            fires = fire(error - cell.vth) + fire(-cell.vth - error)
             out.append(fires * change)
             sent, error = sent + out[-1], error * (1 - fires)
             continue
         u = cell.alpha * u + x
         v = torch.where(held > 0, 0.0, cell.beta * v + u + cell.bias)
         threshold = cell.vth + adapted
-        up = Spike.apply(v - threshold)
-        down = Spike.apply(-threshold - v) if isinstance(cell, (sm.nn.TernaryLIF, sm.nn.GradedLIF)) else silence
+        up = fire(v - threshold)
+        down = fire(-threshold - v) if isinstance(cell, (sm.nn.TernaryLIF, sm.nn.GradedLIF)) else silence
         out.append((up + down) * v if isinstance(cell, sm.nn.GradedLIF) else up - down)
         if cell.detach_reset:
             up, down = up.detach(), down.detach()
@@ -126,6 +120,28 @@ def test_gradients_are_those_of_autograd(model, surrogate, reset, detach):
         torch.testing.assert_close(g, w, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(
+    ("model", "surrogate", "reset", "detach"), CASES,
+    ids=lambda p: type(p).__name__ if isinstance(p, sm.nn.Surrogate) else str(p),
+)  # fmt: skip
+def test_a_gpus_kernels_equal_the_loops_to_rounding(
+    model, surrogate, reset, detach, dtype, triton_kernels, monkeypatch
+):
+    torch.manual_seed(2)
+    cell = make(model, 5, surrogate, reset=reset, detach_reset=detach).to(dtype)
+    a, weight, results = torch.randn(12, 4, 5, dtype=dtype, requires_grad=True), torch.randn(12, 4, 5, dtype=dtype), []
+    for executor in (triton_kernels(interpreted=True), None):
+        monkeypatch.setattr(kernels, "fused", lambda spec, a, executor=executor: executor)
+        out = cell(a)
+        results.append([out, *torch.autograd.grad((out * weight).sum(), [a, *cell.parameters()])])
+    (fused_out, *fused), (out, *loop) = results
+    assert torch.equal(fused_out, out)
+    for f, w in zip(fused, loop, strict=True):
+        torch.testing.assert_close(f, w, rtol=0, atol=8 * torch.finfo(dtype).eps * float(w.abs().max()))
+
+
 def test_reset_by_is_subtracted_and_trains():
     torch.manual_seed(0)
     cell = sm.nn.LIF(0.9, 1.0, reset="subtract", reset_by=0.4).double()
@@ -137,18 +153,24 @@ def test_reset_by_is_subtracted_and_trains():
     torch.testing.assert_close(got, want)
 
 
+@pytest.fixture(params=["numba", "triton"])
+def fused(request):
+    """Kernels to run populations with; those for a GPU interpreted."""
+    return numba_kernels if request.param == "numba" else request.getfixturevalue("triton_kernels")(interpreted=True)
+
+
 @pytest.mark.parametrize("quantized", [False, True], ids=["float", "chip"])
 @pytest.mark.parametrize(("model", "reset", "detach"), RESETS)
-def test_fused_kernels_equal_the_loops(model, reset, detach, quantized, monkeypatch):
+def test_fused_kernels_equal_the_loops(model, reset, detach, quantized, fused, monkeypatch):
     """Forward bit for bit; backward up to the order of sums in the parameters' gradients."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(13, 11, bias=False), make(model, 11, reset=reset, detach_reset=detach))
-    x = (torch.rand(30, 7, 13) < 0.5).float()
+    x = (torch.rand(15, 7, 13) < 0.5).float()
     if quantized:
         net = sm.quantize(net, calibration=x.to(torch.uint8))
-    weight, results = torch.randn(30, 7, 11), []
-    for size in (0, 1 << 40):
-        monkeypatch.setattr(kernels, "FUSED", size)
+    weight, results = torch.randn(15, 7, 11), []
+    for executor in (fused, None):
+        monkeypatch.setattr(kernels, "fused", lambda spec, a, executor=executor: executor)
         with sm.nn.recording(net) as populations:
             out = net(x)
         results.append([out, populations["1"].recorded_v, *torch.autograd.grad((out * weight).sum(), net.parameters())])

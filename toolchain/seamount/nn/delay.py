@@ -101,7 +101,7 @@ class DelayedLinear(nn.Module):
     def _gaussian(self) -> Tensor:
         """G, `[L + 1, out, in]` or `[L + 1, in]`."""
         place = self.position * self.longest
-        lags = torch.arange(self.longest + 1, dtype=place.dtype).reshape(-1, *[1] * place.ndim)
+        lags = torch.arange(self.longest + 1).to(place).reshape(-1, *[1] * place.ndim)
         return (-((lags - place) ** 2) / (2 * self.width**2)).softmax(0)
 
     def extra_repr(self) -> str:

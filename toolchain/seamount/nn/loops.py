@@ -5,10 +5,12 @@ Only as text can a loop take a varying number of arrays.
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,16 @@ BLOCK, LEAST = 1 << 16, 64
 @cache
 def function(source: str, inline: bool = False) -> Any:
     """The `step` that a text defines; as it is, or to be compiled into a loop."""
-    scope: dict[str, Any] = {}
-    exec(source, scope)
-    return compiled(inline="always")(scope["step"]) if inline else scope["step"]
+    step = defined(source, {})["step"]
+    return compiled(inline="always")(step) if inline else step
+
+
+def defined(source: str, scope: dict[str, Any]) -> dict[str, Any]:
+    """Run a text of definitions in a scope; its lines are found where Python, and Triton, looks for those of files."""
+    file = f"<kernel {sha256(source.encode()).hexdigest()}>"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    exec(compile(source, file, "exec"), scope)
+    return scope
 
 
 def compiled(**options: Any) -> Any:
@@ -83,8 +92,7 @@ def over_time(
             *(f"                    {line}" for line in one.lines),
         ]
     scope |= {"empty": np.empty, "int8": np.int8}
-    exec("\n".join(text), scope)
-    return compiled()(scope["loop"])
+    return compiled()(defined("\n".join(text), scope)["loop"])
 
 
 def product(total, factors, weight):

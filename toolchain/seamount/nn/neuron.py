@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from seamount.errors import GraphError, SeamountError
 from seamount.ir import Population as Node
-from seamount.nn.kernels import Loop, Spec
 from seamount.nn.sequence import Chip, Population
+from seamount.nn.spec import Loop, Spec
 from seamount.nn.surrogate import FastSigmoid, Surrogate
 
 State = tuple[Tensor, ...]

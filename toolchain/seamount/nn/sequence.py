@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from seamount.nn import kernels
-from seamount.nn.kernels import Loop, Spec
+from seamount.nn.spec import Loop, Spec
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class _Layout:
     """
 
     def __init__(self, a: Tensor) -> None:
-        self.shape = a.shape[2:]
+        self.shape, self.device = a.shape[2:], a.device
         self.order = sorted(range(len(self.shape)), key=lambda d: -a.stride(2 + d))
 
     def rows(self, x: Tensor) -> Tensor:
@@ -125,8 +125,8 @@ class _Layout:
         return x.reshape(*x.shape[:leading], -1).contiguous()
 
     def column(self, constant: Tensor, dtype: torch.dtype) -> Tensor:
-        """What broadcasts to `[...]` as `[N]`, contiguous."""
-        return self.rows(constant.to(dtype).expand(self.shape))
+        """What broadcasts to `[...]` as `[N]`, contiguous, on the device of the sequence."""
+        return self.rows(constant.to(self.device, dtype).expand(self.shape))
 
     def back(self, x: Tensor) -> Tensor:
         """What `rows` gives as it was, a view."""

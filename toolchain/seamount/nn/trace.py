@@ -1,8 +1,9 @@
-r"""From a neuron's float step to the code of its backward pass.
+r"""A neuron's step written out as code, and from its float step the code of its backward pass.
 
-A step uses nothing but `+ - * / ** abs < <= >`, so calling it once with symbols records it as a graph of operations.
-Reverse accumulation over that graph (Griewank and Walther 2008, chapter 3) gives the derivatives as further operations,
-and both are written out as a function of scalars that numba compiles and torch tensors run through unchanged.
+A step uses nothing but `+ - * / << >> abs < <= >` and powers of a number or to a whole one, so calling it once with
+symbols records it as a graph of operations. Reverse accumulation over that graph (Griewank and Walther 2008, chapter 3)
+gives the derivatives as further operations, and both are written out as a function of scalars that numba and Triton
+compile and torch tensors run through unchanged.
 
 A spike is a comparison that makes up the step's output (`v > vth`; both of `(v > vth) - (v < -vth)` for signed spikes;
 all of a product of them; that which lets a value through, `v (v > vth)`). Its derivative is the surrogate's at the
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from seamount.errors import SeamountError
 
 COMPARISONS = (">", "<", "<=")
+CALLS = ("abs", "pow")
+POWERS = range(1, 9)
+"""To which a value may be raised: they are written as products, which are right below 0 on every device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +56,19 @@ class Value:
     def __rtruediv__(self, other):
         return _binary("/", other, self)
 
-    def __pow__(self, other):
-        return _binary("**", self, other)
+    def __pow__(self, times):
+        if times not in POWERS:
+            raise SeamountError(f"a value may be raised to {POWERS[0]} .. {POWERS[-1]} only (used {times}).")
+        return self if times == 1 else self ** (times - 1) * self
 
     def __rpow__(self, other):
-        return _binary("**", other, self)
+        return _binary("pow", other, self)
+
+    def __lshift__(self, other):
+        return _binary("<<", self, other)
+
+    def __rshift__(self, other):
+        return _binary(">>", self, other)
 
     def __gt__(self, other):
         return _binary(">", self, other)
@@ -117,10 +129,10 @@ class Tape:
 
 
 def record(step: Callable[..., tuple], states: int, constants: Sequence[float | None]) -> Tape:
-    """Record a float step.
+    """Record a step.
 
     Args:
-        step: `step(a, *state, *constants) -> (out, *state)`.
+        step: `step(a, *state, *constants) -> (out, *state)`, of floats or of integers.
         states: how many state variables it has.
         constants: a number where a constant is fixed (0 and 1 leave out what they make idle), None where it is not.
     """
@@ -223,7 +235,7 @@ class Code:
     """A function that was written out.
 
     Attributes:
-        source: Python.
+        source: Python that calls nothing but `abs` and `pow`.
         inputs: names of the leaves it depends on, of those it was offered.
         numbers: what it takes as `n0, n1 ...`, in the dtype of everything else.
     """
@@ -233,7 +245,9 @@ class Code:
     numbers: tuple[float, ...]
 
 
-def write(name: str, arguments: Sequence[str], results: Sequence[Value], given: dict[int, str]) -> Code:
+def write(
+    name: str, arguments: Sequence[str], results: Sequence[Value], given: dict[int, str], whole: bool = False
+) -> Code:  # fmt: skip
     """Write results as a Python function of scalars or tensors.
 
     Args:
@@ -241,6 +255,7 @@ def write(name: str, arguments: Sequence[str], results: Sequence[Value], given: 
         arguments: names of its parameters; `one` and `n0, n1 ...` are added.
         results: what it returns, as a tuple.
         given: by `id`, values that are not computed but are the parameter of that name.
+        whole: of integers, whose numbers stand in the text.
     """
     lines: list[str] = []
     names: dict[int, str] = {}
@@ -252,13 +267,16 @@ def write(name: str, arguments: Sequence[str], results: Sequence[Value], given: 
             names[id(value)] = given.get(id(value)) or value.args[0]
             used.add(names[id(value)])
             continue
+        if value.op == "number" and whole:
+            names[id(value)] = str(int(value.args[0]))
+            continue
         if value.op == "number":
             if value.args[0] not in numbers:
                 numbers.append(value.args[0])
             names[id(value)] = f"n{numbers.index(value.args[0])}"
             continue
         sides = [names[id(arg)] for arg in value.args]
-        text = f"abs({sides[0]})" if value.op == "abs" else f"{sides[0]} {value.op} {sides[1]}"
+        text = f" {value.op} ".join(sides) if value.op not in CALLS else f"{value.op}({', '.join(sides)})"
         if value.op in COMPARISONS:
             text = f"({text}) * one"
         if text not in known:  # what is written twice in the step is computed once

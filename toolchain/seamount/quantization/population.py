@@ -12,9 +12,9 @@ from seamount.fixed_point import ACT_SHIFT
 from seamount.ir import Population
 from seamount.limits import Limits
 from seamount.neurons.quantize import kappa
-from seamount.nn.kernels import Loop
 from seamount.nn.neuron import Neuron, State
 from seamount.nn.sequence import Chip
+from seamount.nn.spec import Loop
 from seamount.quantization.connection import CHIP_WEIGHT_BITS, QuantConnection
 
 
@@ -65,7 +65,7 @@ class QuantPopulation(Neuron):
             with torch.no_grad():
                 connection.codes()
         assert connection.scale is not None
-        return connection.scale.detach().double().numpy() / 2.0 ** (CHIP_WEIGHT_BITS - connection.bits)
+        return connection.scale.detach().double().cpu().numpy() / 2.0 ** (CHIP_WEIGHT_BITS - connection.bits)
 
     def total_bias(self) -> Tensor:
         """The population's bias and its connections', float, () or `[N]`."""
@@ -77,7 +77,7 @@ class QuantPopulation(Neuron):
 
     def float_node(self, inputs: tuple[str, ...] = ()) -> Population:
         """The float population that the integers stand for."""
-        return self.neuron.node(self.name, inputs, self.shape, bias=self.total_bias().detach().double().numpy())
+        return self.neuron.node(self.name, inputs, self.shape, bias=self.total_bias().detach().double().cpu().numpy())
 
     def integer_node(self, inputs: tuple[str, ...] = (), fresh: bool = True) -> Population:
         """The population's integers, by its model's `quantize`: what the forward pass runs on, and `sm.lower` takes.
@@ -119,17 +119,17 @@ class QuantPopulation(Neuron):
 
     def _run(self, a: Tensor, state: State, keep_v: bool, loop: Loop | None) -> tuple[Tensor, Tensor, State]:
         self._step, chip, constants = self._integers() if self.held is None else self.held
-        constants = [c.to(a.dtype) if isinstance(c, Tensor) else c for c in constants]
+        constants = [c.to(a) if isinstance(c, Tensor) else c for c in constants]
         out, v, state = self._apply_step(a, state, keep_v or self.observed is not None, loop, constants, chip)
         if self.observed is not None:
             heard = a if loop is None else loop.heard
             self.observed = max(self.observed, float(heard.abs().max()))
             if "alpha" not in self.node_type.ARRAYS:  # no u that decays: the state holds the sums of many steps
                 self.observed = max(self.observed, float(v.abs().max()) / (1 << ACT_SHIFT))
-        return (out if chip.output is None else out * chip.output), v, state
+        return (out if chip.output is None else out * chip.output.to(out.device)), v, state
 
 
 def _straight_through(parameter: Tensor, value: np.ndarray) -> Tensor:
     """`value` in the forward pass, the parameter in the backward pass."""
-    exact = torch.tensor(value, dtype=torch.float32)
+    exact = torch.tensor(value, dtype=torch.float32, device=parameter.device)
     return parameter + (exact - parameter).detach() if parameter.requires_grad else exact
