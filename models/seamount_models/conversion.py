@@ -8,8 +8,10 @@ so that `vth r` stands for `ReLU(a)`. Every spike therefore counts `vth` in the 
 are multiplied by the threshold of their source, and v keeps the unit of the network's own activations (threshold
 balancing, Diehl et al. 2015, "Fast-classifying, high-accuracy spiking deep networks through weight and threshold
 balancing"; first in Cao et al. 2015). A threshold is a percentile of what its ReLU gives on data, as the largest value
-makes all others slow (Rueckauer et al. 2017, section 2.2). What is left in v at the end makes rates too low by half a
-threshold in the mean; spread over the steps as a bias it makes up for that (Deng and Gu 2021, Eq. 12).
+makes all others slow (Rueckauer et al. 2017, section 2.2). Each channel has its own, as a strong one makes weak ones
+slow too; but where spikes are the network's answer they have to count alike. What is left in v at the end makes rates
+too low by half a threshold in the mean; a bias that adds as much over the steps makes up for it (Deng and Gu 2021, Eq.
+12).
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ def convert(ann: nn.Module, data: Split, *, percentile: float = 99.9, half: bool
         ann: `torch.fx` can trace it; reads intensities `[B, *shape]` in 0..1. Its norms are used as they are in
             evaluation, dropout vanishes. Where it does not end in a ReLU, a readout `sm.nn.LI(beta=0)` follows.
         data: intensities, on whose first 512 samples the thresholds are set, and their coding and number of steps T.
-        percentile: of the activations above 0 of each ReLU, which becomes its threshold: 100 is the largest.
+        percentile: of the activations above 0 of each channel, which becomes its threshold: 100 is the largest.
         half: add `vth / 2T` to v in every step, so that rates are rounded and not cut off.
 
     Returns:
@@ -124,17 +126,17 @@ class _Sweep(fx.Interpreter):
     Attributes:
         spiking, modules: the spiking network, as `fx.GraphModule` takes them.
         made: by node of the ReLU network, what it became.
-        units: by node, what one of its spikes counts; None where it gives synaptic input.
+        units: by node, what one of its spikes counts, `[]` or by channel `[C]`; None where it gives synaptic input.
     """
 
     def __init__(self, traced: fx.GraphModule, unit: float, percentile: float, parts: int | None) -> None:
         super().__init__(traced)
         self.extra_traceback = False  # which would put its own text before that of an error
         self.percentile, self.parts = percentile, parts
-        self.input_unit = unit
+        self.input_unit = torch.tensor(unit)
         self.spiking, self.modules = fx.Graph(), dict[str, nn.Module]()
         self.made: dict[fx.Node, fx.Node] = {}
-        self.units: dict[fx.Node, float | None] = {}
+        self.units: dict[fx.Node, Tensor | None] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         activations = super().run_node(n)
@@ -158,7 +160,7 @@ class _Sweep(fx.Interpreter):
             self._relu(n, n.name, activations)
         elif n.target in FLATTENS:
             dims = dict(zip(("start_dim", "end_dim"), n.args[1:], strict=False)) | n.kwargs
-            self._flatten(n, n.name, dims.get("start_dim", 0), dims.get("end_dim", -1))
+            self._flatten(n, n.name, dims.get("start_dim", 0), dims.get("end_dim", -1), activations)
         elif n.target in SUMS and len(n.all_input_nodes) == 2:
             for source in n.all_input_nodes:
                 self._source(n, n.name, source, spikes=False)
@@ -179,7 +181,7 @@ class _Sweep(fx.Interpreter):
         elif isinstance(module, DROPOUTS):
             self._becomes(n, self.made[source], self.units[source])
         elif isinstance(module, nn.Flatten):
-            self._flatten(n, name, module.start_dim, module.end_dim)
+            self._flatten(n, name, module.start_dim, module.end_dim, activations)
         elif isinstance(module, nn.AvgPool2d):
             if module.padding or module.ceil_mode or module.divisor_override:
                 raise UnsupportedNodeError(f"{name}: pads or rounds up, or has a divisor of its own (allowed: none).")
@@ -188,7 +190,7 @@ class _Sweep(fx.Interpreter):
             unit = self._source(n, name, source, spikes=type(module) in SYNAPSES)
             module.__class__ = IN_TIME[type(module)]
             if unit is not None:
-                cast(Tensor, module.weight).mul_(unit)
+                cast(Tensor, module.weight).mul_(_by_input(unit, module))
             self._module(n, name, module, None)
         else:
             raise _unknown(name, type(module).__name__)
@@ -201,17 +203,30 @@ class _Sweep(fx.Interpreter):
                 f"{name}: gives 0 for all {len(activations)} samples, so its neurons will not fire. "
                 "Hint: other data, or a network without it.", ConversionWarning, stacklevel=6,
             )  # fmt: skip
-        vth = float(np.percentile(active, self.percentile)) if active.size else 1.0
-        self._module(n, name, sm.nn.IF(vth, bias=vth / self.parts if self.parts else 0.0), vth)
+        unit = torch.tensor(np.percentile(active, self.percentile) if active.size else 1.0, dtype=torch.float32)
+        if not self._answers(n):
+            channels = [c[c > 0].numpy() for c in activations.transpose(0, 1)]
+            unit = torch.tensor([np.percentile(c, self.percentile) if c.size else unit for c in channels]).float()
+        vth = unit.reshape(unit.shape + (1,) * (activations.ndim - 2)) if unit.ndim else unit
+        self._module(n, name, sm.nn.IF(vth, bias=vth / self.parts if self.parts else 0.0), unit)
 
-    def _flatten(self, n: fx.Node, name: str, start: Any, end: Any) -> None:
+    def _answers(self, n: fx.Node) -> bool:
+        """Whether what the node gives leaves the network without passing a connection."""
+        readers = (
+            u for u in n.users if u.op != "call_module" or not isinstance(self.fetch_attr(str(u.target)), SYNAPSES)
+        )
+        return n.op == "output" or any(map(self._answers, readers))
+
+    def _flatten(self, n: fx.Node, name: str, start: Any, end: Any, activations: Tensor) -> None:
         if (start, end) != (1, -1):
             raise UnsupportedNodeError(
                 f"{name}: flattens dimensions {start}..{end} (allowed 1..-1, all but the batch)."
             )
-        self._module(n, name, sm.nn.Flatten(), self._source(n, name, n.all_input_nodes[0], spikes=True))
+        unit = cast(Tensor, self._source(n, name, n.all_input_nodes[0], spikes=True))
+        places = activations.shape[1] // unit.numel() if unit.ndim else 1
+        self._module(n, name, sm.nn.Flatten(), unit.repeat_interleave(places) if unit.ndim else unit)
 
-    def _source(self, n: fx.Node, name: str, source: fx.Node, spikes: bool) -> float | None:
+    def _source(self, n: fx.Node, name: str, source: fx.Node, spikes: bool) -> Tensor | None:
         """What a spike of the source counts; refuses one of the other kind."""
         unit = self.units[source]
         if (unit is not None) != spikes:
@@ -221,13 +236,22 @@ class _Sweep(fx.Interpreter):
             )
         return unit
 
-    def _module(self, n: fx.Node, name: str, module: nn.Module, unit: float | None) -> None:
+    def _module(self, n: fx.Node, name: str, module: nn.Module, unit: Tensor | None) -> None:
         assert name not in self.modules, name
         self.modules[name] = module
         self._becomes(n, self.spiking.call_module(name, (self.made[n.all_input_nodes[0]],)), unit)
 
-    def _becomes(self, n: fx.Node, made: fx.Node, unit: float | None) -> None:
+    def _becomes(self, n: fx.Node, made: fx.Node, unit: Tensor | None) -> None:
         self.made[n], self.units[n] = made, unit
+
+
+def _by_input(unit: Tensor, module: nn.Module) -> Tensor:
+    """What each of a connection's weights `[out, in / groups, ...]` has to be multiplied by."""
+    if not unit.ndim:
+        return unit
+    weight, groups = cast(Tensor, module.weight), cast(int, getattr(module, "groups", 1))
+    rows = unit.reshape(groups, 1, -1).expand(groups, len(weight) // groups, -1).flatten(0, 1)
+    return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
 
 
 def _unknown(name: str, what: str) -> UnsupportedNodeError:

@@ -83,9 +83,35 @@ def test_thresholds_are_percentiles_of_what_is_above_0(ann, percentile):
     net = convert(ann, train, percentile=percentile, half=False)
     x = train.x[:512]
     for name, end in (("1", 2), ("4", 5)):
-        activations = ann[:end](x)
-        want = torch.quantile(activations[activations > 0], percentile / 100)
-        torch.testing.assert_close(net.get_submodule(name).vth, want.detach())
+        channels = ann[:end](x).detach().T
+        whole = torch.quantile(channels[channels > 0], percentile / 100)
+        want = torch.stack([torch.quantile(c[c > 0], percentile / 100) if c.any() else whole for c in channels])
+        torch.testing.assert_close(net.get_submodule(name).vth, want)
+
+
+def test_spikes_that_are_the_answer_count_alike():
+    torch.manual_seed(0)
+    ann = nn.Sequential(nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Dropout(0.1))
+    net = convert(ann, digits(8).train)
+    assert net.get_submodule("1").vth.shape == (20,)
+    assert net.get_submodule("3").vth.shape == ()
+
+
+def test_each_weight_counts_the_threshold_of_its_source():
+    """After many steps rates times thresholds are the activations, through groups, pools and Flatten."""
+    torch.manual_seed(0)
+    ann = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3, groups=2), nn.ReLU(),
+        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(32, 5),
+    )  # fmt: skip
+    with torch.no_grad():
+        ann[0].weight.mul_(torch.tensor([0.2, 1.0, 3.0, 9.0]).reshape(4, 1, 1, 1))
+    data = images(digits(2000).train)
+    net = convert(ann, data, percentile=100)
+    with torch.no_grad():
+        want = ann(data.x[:3])
+        got = net(data.spikes(range(3)).float()).mean(0)
+    torch.testing.assert_close(got, want, rtol=0.01, atol=0.005)
 
 
 @pytest.mark.parametrize("coding", ["direct", "count", "rate"])
