@@ -62,3 +62,15 @@ def test_no_more_waits_than_the_limit(monkeypatch):
     results = [pool(torch.ones(SHAPE)) for _ in range(4)]
     del results
     assert waiting() == 4 << 20
+
+
+@torch.no_grad()
+def test_populations_and_connections_take_part():
+    """A second pass of a network asks for nothing that the first has not left, and gives the same spikes."""
+    net = torch.nn.Sequential(sm.nn.Conv2d(2, 32, 3, padding=1, bias=False), sm.nn.LIF(0.9), sm.nn.SumPool2d(2))
+    x = (torch.rand(20, 2, 2, 64, 64) < 0.02).float()
+    first = net(x).clone()
+    left = waiting()
+    assert left >= 2 * 4 * 20 * 2 * 32 * 64 * 64
+    assert torch.equal(net(x), first)
+    assert waiting() == left

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from seamount.errors import GraphError, SeamountError
 from seamount.ir import Population as Node
+from seamount.nn.memory import apply
 from seamount.nn.sequence import Chip, Population
 from seamount.nn.spec import Loop, Spec
 from seamount.nn.surrogate import FastSigmoid, Surrogate
@@ -168,7 +169,7 @@ class Neuron(nn.Module):
         )
         keep = node.STATE.index("v") if keep_v else None
         weight = None if loop is None else loop.weight
-        out, v, *state = Population.apply(spec, chip, loop, keep, a, weight, *state, *tensors)  # type: ignore[misc]
+        out, v, *state = apply(Population, spec, chip, loop, keep, a, weight, *state, *tensors)  # type: ignore[misc]
         return out, v, tuple(state)
 
     def _chip_step(self) -> Any:
