@@ -151,11 +151,11 @@ def test_the_recipes_for_cifar10_learn_and_resume(name, folder, monkeypatch, tmp
     net, data = recipes.build(full)
     assert (weights(net), data.train.steps, data.input.bound) == (weights(networks.vgg((3, 32, 32), 10, LIF)), 6, 15)
     small = tmp_path / "small.toml"
-    text = (recipes.FOLDER / f"{name}.toml").read_text().replace("steps = 6", "steps = 4")
-    text = text.replace('kind = "vgg"', 'kind = "vgg"\nlayers = "6C3-AP4-8C3-AP4-GAP"')
-    text = text.replace("batch_size = 128", "batch_size = 12\nthreads = 1").replace("lr = 0.001", "lr = 0.02")
-    small.write_text(text)
-    recipe, options = recipes.load(str(small)), {"progress": False, "epochs": 3}
+    small.write_text(
+        f'base = "{name}"\n[data]\nsteps = 4\n[network]\nlayers = "6C3-AP4-8C3-AP4-GAP"\n'
+        "[training]\nepochs = 3\nlr = 0.02\nbatch_size = 12\nthreads = 1\n"
+    )
+    recipe, options = recipes.load(str(small)), {"progress": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ActivityWarning)
         whole, data, history = recipes.train(recipe, **options)

@@ -195,8 +195,7 @@ def test_a_network_trained_online_goes_the_whole_way(data):
 
 
 def test_recipes_with_a_rule(tmp_path):
-    text = (recipes.FOLDER / "digits.toml").read_text()
-    head = text.split("[training]")[0].replace("steps = 16", "steps = 4") + "[training]\nepochs = 1\nthreads = 1\n"
+    head = 'base = "digits"\n[data]\nsteps = 4\n[training]\nepochs = 1\n'
     path = tmp_path / "online.toml"
     path.write_text(head + 'rule = { name = "OTTT", feedback = "Direct" }\nimmediate = true\n')
     _, _, history = recipes.train(recipes.load(str(path)), progress=False, lr=1e-3)
@@ -204,6 +203,19 @@ def test_recipes_with_a_rule(tmp_path):
     path.write_text(head + 'rule = "OTT"\n')
     with pytest.raises(DataError, match=r"\[training\] rule 'OTT' is unknown\. Allowed: DECOLLE, .*OTTT"):
         recipes.load(str(path))
+
+
+def test_a_recipe_says_only_what_differs_from_its_base(tmp_path):
+    mine, whole = recipes.load("mnist-conv-ottt-a"), recipes.load("mnist-conv")
+    assert dataclasses.replace(mine, name="", training={}) == dataclasses.replace(whole, name="", training={})
+    assert mine.training == {**whole.training, "epochs": 5, "rule": "OTTT"}
+    path = tmp_path / "own.toml"
+    for base in ('"own"', '"nosuch"', "3"):
+        path.write_text(f"base = {base}\n[data]\nsteps = 4\n")
+        with pytest.raises(
+            DataError, match=r"own\.toml: base .* is no recipe of the package's\. There are: cifar10-vgg"
+        ):
+            recipes.load(str(path))
 
 
 # refusals ---------------------------------------------------------------------------------------------------------

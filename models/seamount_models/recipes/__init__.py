@@ -1,5 +1,6 @@
 """Recipes: everything that a training run needs, as one TOML file.
 
+base = "mnist"  at the top: a recipe that comes with the package, of which this one says only what is different
 [data]          name, and the settings of that data set: datasets.settings(name)
 [network]       kind = "mlp" (the default), "recurrent", "conv", "vgg", "vgg_f" or "resnet": a function of
                 seamount_models.networks; the other keys are its arguments: sizes, or layers = "16C5-P2-10" for
@@ -96,12 +97,7 @@ def load(name: str) -> Recipe:
         [64, 128, 10]
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.is_file() or (path.parent == FOLDER and path.stem not in names()):
-        raise DataError(f"{name}: no such recipe. There are: {', '.join(names())}. Hint: or the path of a .toml file.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: is not a TOML file ({error}).") from error
+    content = _read(path, name)
     _check(path, content)
     return Recipe(path.stem, **{"fine_tuning": {}, **content})
 
@@ -145,6 +141,26 @@ def fine_tune(recipe: Recipe, net: nn.Module, data: Dataset, *, progress: bool =
     if not recipe.fine_tuning:
         raise DataError(f"{recipe.name}: has no section [fine_tuning].")
     return training.fit(net, data, progress=progress, **{**recipe.fine_tuning, **changed})
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    """The sections of a recipe, with those of its base."""
+    if not path.is_file() or (path.parent == FOLDER and path.stem not in names()):
+        raise DataError(f"{name}: no such recipe. There are: {', '.join(names())}. Hint: or the path of a .toml file.")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path}: is not a TOML file ({error}).") from error
+    if "base" not in content:
+        return content
+    base = content.pop("base")
+    if base not in names() or base == path.stem:
+        raise DataError(f"{path.name}: base {base!r} is no recipe of the package's. There are: {', '.join(names())}.")
+    merged = _read(FOLDER / f"{base}.toml", base)
+    for section, keys in content.items():
+        both = isinstance(keys, dict) and isinstance(merged.get(section), dict)
+        merged[section] = {**merged[section], **keys} if both else keys
+    return merged
 
 
 def _population(section: dict[str, Any]) -> networks.Prototype:
