@@ -138,7 +138,13 @@ def test_the_float_graph_is_the_network(name):
 
 @pytest.mark.parametrize(
     ("bits", "per_channel", "reset"),
-    [(8, False, "zero"), (8, True, "subtract"), (4, True, "zero"), (2, False, "subtract")],
+    [
+        (8, False, "zero"),
+        (4, True, "subtract"),
+        pytest.param(8, True, "subtract", marks=pytest.mark.slow),
+        pytest.param(4, True, "zero", marks=pytest.mark.slow),
+        pytest.param(2, False, "subtract", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("name", NETWORKS)
 def test_quantized_networks_are_their_graphs_before_and_after_training(name, bits, per_channel, reset):

@@ -159,7 +159,7 @@ def fused(request):
     return numba_kernels if request.param == "numba" else request.getfixturevalue("triton_kernels")(interpreted=True)
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "chip"])
+@pytest.mark.parametrize("quantized", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["float", "chip"])
 @pytest.mark.parametrize(("model", "reset", "detach"), RESETS)
 def test_fused_kernels_equal_the_loops(model, reset, detach, quantized, fused, monkeypatch):
     """Forward bit for bit; backward up to the order of sums in the parameters' gradients."""

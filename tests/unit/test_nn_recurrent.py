@@ -44,8 +44,11 @@ def gradients(population: nn.Module, run: Callable, x: torch.Tensor) -> tuple[to
     return out.detach(), found
 
 
-@pytest.mark.parametrize("connection", CONNECTIONS)
-@pytest.mark.parametrize("name", NEURONS)
+@pytest.mark.parametrize(
+    ("name", "connection"),
+    [pytest.param(name, connection, marks=() if "CubaLIF" in name or "dense" in connection else pytest.mark.slow)
+     for name in NEURONS for connection in CONNECTIONS],
+)  # fmt: skip
 def test_every_way_to_run_it_is_the_loop_of_its_steps(name, connection, monkeypatch):
     torch.manual_seed(0)
     population = sm.nn.Recurrent(NEURONS[name](), CONNECTIONS[connection]()).double()
