@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import seamount as sm
-from seamount.errors import ResourceError
 from seamount.ir import Graph, Input, IntConv, Output
 from seamount.neurons import IntLI
 from seamount.testing import random_graph, random_spikes
@@ -47,11 +46,14 @@ def test_events_add_up_to_the_convolution(geometry, shift, dtype):
         {"recurrent": 2, "skip": True},
         {"feedback": 3, "recurrent": 1},
         {"neuron": "ternary"},
+        {"neuron": "ternary", "recurrent": 1, "feedback": 4},
+        {"neuron": "graded", "feedback": 4, "weight_exp": (-4, 0)},
     ],
     ids=str,
 )
 def test_large_convolutions_give_the_same_bits(monkeypatch, changes):
     monkeypatch.setattr(plan, "SMALL_MATRIX", 0)
+    monkeypatch.setattr(plan, "SMALL_MATRIX_IN_LOOP", 0)
     rng = np.random.default_rng(len(changes))
     graph = random_graph(rng, depth=3, conv=3, **changes)
     spikes = random_spikes(rng, graph, 12, 5)
@@ -82,13 +84,3 @@ def test_one_dimension(monkeypatch):
     want = sm.compile(graph, "reference").run(spikes).output
     np.testing.assert_array_equal(sm.compile(graph, "loihi2").run(spikes).output, want)
     assert want.any()
-
-
-def test_a_convolution_in_a_loop_that_is_too_large_is_refused(monkeypatch):
-    monkeypatch.setattr(plan, "MATRIX_LIMIT", 1000)
-    graph = random_graph(np.random.default_rng(3), depth=2, conv=2, recurrent=1)
-    size = graph["pop1"].size
-    with pytest.raises(
-        ResourceError, match=rf"^rec1: a convolution in a loop, as a matrix \(used {size**2} bytes, limi"
-    ):
-        sm.compile(graph, "loihi2")

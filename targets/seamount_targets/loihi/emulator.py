@@ -139,7 +139,7 @@ class _Worker:
             kernels.load(self.x, self.bus, self.plan.history, first, start, samples, steps)
         for component in self.plan.components:
             calls = [self._prepare(block, first, last, start, end) for block in component]
-            if len(calls) == 1:
+            if len(calls) == 1 and not any(wire.inside for wire in component[0].wires):
                 calls[0](0, steps)
             else:
                 for t in range(steps):
@@ -149,11 +149,12 @@ class _Worker:
     def _prepare(self, block: Block, first: int, last: int, start: int, end: int):
         """Make the matrix products of a block; return what advances it from one step of the window to another."""
         name, history, samples = block.node.name, self.plan.history, last - first
-        by_event, by_product = [], []
+        by_event, by_product, by_step = [], [], []
         for wire in block.wires:
-            (by_event if self._few_events(wire, samples, end - start) else by_product).append(wire)
+            few = not wire.inside and self._few_events(wire, samples, end - start)
+            (by_step if wire.inside else by_event if few else by_product).append(wire)
         summed = _NO_INTS
-        if by_product:
+        if by_product or by_step:
             summed = kernels.zeros((samples, end - start, block.weights.shape[1]), np.int32)
             for wire in by_product:
                 if wire.convolution is not None:
@@ -171,6 +172,11 @@ class _Worker:
         spikes, v = self.spikes.get(name, _NO_BYTES), self.v.get(name, _NO_INTS)
 
         def call(t0: int, t1: int) -> None:
+            for wire in by_step:
+                a = np.zeros((samples, summed.shape[2]), np.int32)
+                row = history + t0 - wire.delay
+                wire.convolution.add(self._on_bus(wire, samples, row, row + 1), wire.shift, a)
+                summed[:, t0] += a
             kernels.advance(
                 block.code, self.bus, self.graded, summed, wires, block.weights, block.constants, self.state[name],
                 spikes, v, block.column, kind(block.node.kind), block.v_index, history, self.x.shape[1], first, start,
@@ -191,11 +197,14 @@ class _Worker:
         """What a wire's source sent, `[samples * steps, width]`, as the wire delivers it within the window."""
         if wire.column >= 0:
             row = self.plan.history - wire.delay
-            bus = self.graded if wire.kind == "graded" else self.bus
-            s = bus[: last - first, row : row + end - start, wire.column : wire.column + wire.width]
-            s = s.view(np.int8) if wire.kind == "signed" else s
-        else:
-            before = min(max(0, wire.delay - start), end - start)
-            s = np.zeros((last - first, end - start, wire.width), self.x.dtype)
-            s[:, before:] = self.x[start + before - wire.delay : end - wire.delay, first:last].swapaxes(0, 1)
+            return self._on_bus(wire, last - first, row, row + end - start)
+        before = min(max(0, wire.delay - start), end - start)
+        s = np.zeros((last - first, end - start, wire.width), self.x.dtype)
+        s[:, before:] = self.x[start + before - wire.delay : end - wire.delay, first:last].swapaxes(0, 1)
         return s.reshape(-1, wire.width)
+
+    def _on_bus(self, wire: Wire, samples: int, first: int, last: int) -> np.ndarray:
+        """Rows first..last of a wire's source, `[samples * rows, width]`."""
+        bus = self.graded if wire.kind == "graded" else self.bus
+        s = np.ascontiguousarray(bus[:samples, first:last, wire.column : wire.column + wire.width])
+        return (s.view(np.int8) if wire.kind == "signed" else s).reshape(-1, wire.width)

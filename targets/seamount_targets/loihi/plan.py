@@ -17,8 +17,8 @@ from seamount_targets.loihi.neuron_kernel import row_kernel
 
 SMALL_MATRIX = 1 << 17
 """Entries up to which a convolution is run as the matrix that it is, which has faster paths."""
-MATRIX_LIMIT = 1 << 28
-"""Entries of the matrix of a convolution inside a loop."""
+SMALL_MATRIX_IN_LOOP = 1 << 20
+"""The same inside a loop, where sums are made step by step (there twice as fast at 2^18, slower from 2^22 on)."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Wire:
         product: which matrix product of `sums` gives its sum.
         events: whether its sum is made from rows of weights, event by event; None to decide by activity.
         convolution: what makes its sum instead, or None.
+        inside: whether that is within a loop, so that it is made step by step.
         kind: of its source's spikes; graded ones are on a bus of their own.
     """
 
@@ -46,6 +47,7 @@ class Wire:
     product: str
     events: bool | None
     convolution: Convolution | None = None
+    inside: bool = False
     kind: str = "spike"
 
 
@@ -136,10 +138,11 @@ def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Pop
         source = graph.source(connection)
         column, size = start[source.name], int(np.prod(source.shape))
         inside, width = source in group, size if start[source.name] < 0 else padded(size)
-        if isinstance(connection, IntConv) and not _expands(connection, size * node.size, inside):
+        small = SMALL_MATRIX_IN_LOOP if inside else SMALL_MATRIX
+        if isinstance(connection, IntConv) and size * node.size > small:
             convolved = convolution(connection, source.shape)
             wires.append(Wire(source.name, column, width, rows, connection.delay, connection.weight_exp + 1, "", False,
-                              convolved, source.kind))  # fmt: skip
+                              convolved, inside, source.kind))  # fmt: skip
             continue
         bound, largest = getattr(source, "bound", 1), largest_sum(graph, connection) // 2
         forced = path is not None and path != "events" and sums.exact(path, bound, largest)
@@ -166,16 +169,6 @@ def _block(graph: Graph, node: Population, start: dict[str, int], group: set[Pop
         weights[row : row + halves.shape[1], : node.size] = halves.T
     code, constants = row_kernel(node, width)
     return Block(node, start[node.name], tuple(wires), code, weights, constants)
-
-
-def _expands(connection: IntConv, entries: int, inside: bool) -> bool:
-    """Whether a convolution runs as a matrix: a small one does, and one inside a component, step by step, must."""
-    if inside and entries > MATRIX_LIMIT:
-        raise ResourceError(
-            f"{connection.name}: a convolution in a loop, as a matrix (used {entries} bytes, limit {MATRIX_LIMIT}). "
-            "Hint: fewer channels or a smaller plane."
-        )
-    return inside or entries <= SMALL_MATRIX
 
 
 def _events(path: str | None, on_bus: bool, inside: bool, graded: bool) -> bool | None:
