@@ -3,7 +3,8 @@
 Samples are shared out to threads, some at a time; each goes through the components of the graph one after the other. A
 component is a population, or several that feed back into each other. A population runs over all steps at once (its own
 recurrent spikes come off the bus, where it has just put them); several alternate, step by step. Before that, incoming
-connections whose source is busy are summed for all steps by a matrix product, and convolutions by their events.
+connections whose source is busy are summed for all steps by a matrix product, and convolutions by their events; those
+within a loop of populations, or of one with itself, before each step.
 
 Canonical time needs no care: `graph.populations` orders what acts within a step, and delays read older rows of the bus.
 """
