@@ -28,7 +28,8 @@ from typing import Any
 class Surrogate:
     """Base class: a callable from `x = v - vth` to the surrogate derivative.
 
-    Written with `+ - * / ** abs < >` only, so that tensors of any shape run through it and `trace.py` can record it.
+    Written with `+ - * / abs < >` and powers, of a number or to a whole one, only, so that tensors of any shape run
+    through it and `trace.py` can record it.
     """
 
     def __call__(self, x: Any) -> Any:
