@@ -83,7 +83,7 @@ def run(recipe: Recipe, bits: list[int], checkpoint: Path | None) -> Run:
     floats = [training.evaluate(net, data.test, seed=c, loss=recipe.training.get("loss")).accuracy for c in codings]
     found.floating = 100 * float(np.mean(floats))
     for number in bits:
-        qnet = sm.quantize(net, weight_bits=number, calibration=data.train, input_bound=data.input.bound)
+        qnet = recipes.quantize(recipe, net, data, weight_bits=number)
         if recipe.fine_tuning:
             own = checkpoint and checkpoint.with_suffix(f".{number}.pt")
             recipes.fine_tune(recipe, qnet, data, checkpoint=own)

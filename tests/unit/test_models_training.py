@@ -265,6 +265,16 @@ def test_a_recipe_with_all_settings(tmp_path):
     assert (tmp_path / "run.pt").exists()
 
 
+def test_a_recipe_says_how_many_scales_its_weights_have(tmp_path):
+    one, each = (recipes.load(shortened(tmp_path, quantization=f"per_channel = {x}")) for x in ("false", "true"))
+    net, data = recipes.build(one)
+    scales = []
+    for recipe, changed in ((one, {}), (each, {}), (one, {"per_channel": True})):
+        fc1: Any = recipes.quantize(recipe, net, data, weight_bits=4, **changed).get_submodule("fc1")
+        scales.append(fc1.quant_weight().scale.numel())
+    assert scales == [1, 16, 16]
+
+
 def test_two_time_constants_are_a_range(tmp_path):
     recipe = recipes.load(shortened(tmp_path, neuron='model = "CubaLIF"\ntau_u = [2, 20]\ntau_v = [3, 200]\n'))
     lif: Any = recipes.build(recipe)[0].lif1
@@ -298,6 +308,7 @@ def test_two_time_constants_are_a_range(tmp_path):
         ({"training": "epochs = 1\nactivity = { uper = 1 }"}, r"own.toml: \[training\] activity: .* are not bounds"),
         ({"training": "epochs = 1\nnet = 1\nprogress = true"}, r"(?s)no setting 'net'.*no setting 'progress'"),
         ({"fine_tuning": "lr = 1"}, r"own.toml: \[fine_tuning\] needs epochs"),
+        ({"quantization": "weight_bits = 4"}, r"own.toml: \[quantization\] has no setting 'weight_bits'"),
         ({"network": "sizes = [64, 16, 9]"}, r"own: sizes = \[64, 16, 9\], but digits is \(64,\) -> 10"),
         ({"network": "sizes = "}, r"own.toml: is not a TOML file"),
     ],

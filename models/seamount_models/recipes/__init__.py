@@ -12,7 +12,8 @@ base = "mnist"  at the top: a recipe that comes with the package, of which this 
 [training]      epochs, lr, batch_size, shift, seed, loss, activity, validation, patience, clip, chunk, rule, immediate
                 ...: as in training.fit; loss = "count_mse" or { name = "count_mse", right = 0.5 }; rule = "OTTT" or
                 { name = "EProp", feedback = "Direct" }
-[fine_tuning]   the same, for the quantized network
+[quantization]  per_channel: as in sm.quantize; how many bits and for which target says who quantizes
+[fine_tuning]   as [training], for the quantized network
 """
 
 from __future__ import annotations
@@ -47,7 +48,19 @@ POPULATIONS = ("neuron", "readout")
 """Sections that describe a population."""
 OWN_KEYS = {"model", "slope"}
 """Their keys that are not arguments of the class."""
-GIVEN = {"net", "data", "neuron", "readout", "progress", "shape", "classes", "input_bound"}
+GIVEN = {
+    "net",
+    "data",
+    "neuron",
+    "readout",
+    "progress",
+    "shape",
+    "classes",
+    "input_bound",
+    "calibration",
+    "weight_bits",
+    "target",
+}
 """Arguments that come from elsewhere than the section."""
 
 
@@ -64,6 +77,7 @@ class Recipe:
     network: dict[str, Any]
     neuron: dict[str, Any]
     training: dict[str, Any]
+    quantization: dict[str, Any]
     fine_tuning: dict[str, Any]
     readout: dict[str, Any] | None = None
 
@@ -71,6 +85,7 @@ class Recipe:
 SECTIONS: dict[str, Callable] = {
     "data": datasets.load,
     "training": training.fit,
+    "quantization": sm.quantize,
     "fine_tuning": training.fit,
 }
 """Section -> the function that takes it; that of `[network]` goes by its kind."""
@@ -99,7 +114,7 @@ def load(name: str) -> Recipe:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     content = _read(path, name)
     _check(path, content)
-    return Recipe(path.stem, **{"fine_tuning": {}, **content})
+    return Recipe(path.stem, **{"quantization": {}, "fine_tuning": {}, **content})
 
 
 def build(recipe: Recipe) -> tuple[nn.Sequential, Dataset]:
@@ -130,6 +145,17 @@ def train(recipe: Recipe, *, progress: bool = True, **changed: Any) -> tuple[nn.
     """
     net, data = build(recipe)
     return net, data, training.fit(net, data, progress=progress, **{**recipe.training, **changed})
+
+
+def quantize(recipe: Recipe, net: nn.Module, data: Dataset, **changed: Any) -> nn.Module:
+    """Quantize a recipe's network with the settings of `[quantization]`, calibrated on the training split.
+
+    Args:
+        recipe, net, data: as `train` has them.
+        changed: arguments of `sm.quantize`, as `weight_bits`; they take the place of the recipe's.
+    """
+    options = {**recipe.quantization, **changed}
+    return sm.quantize(net, calibration=data.train, input_bound=data.input.bound, **options)
 
 
 def fine_tune(recipe: Recipe, net: nn.Module, data: Dataset, *, progress: bool = True, **changed: Any) -> History:

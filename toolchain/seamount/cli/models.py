@@ -31,7 +31,12 @@ def train(
         int | None,
         typer.Option(help="Quantize to 2..8 bits and train on. Default: stay in floating point.", show_default=False),
     ] = None,
-    per_channel: Annotated[bool, typer.Option("--per-channel", help="One weight scale per neuron.")] = False,
+    per_channel: Annotated[
+        bool,
+        typer.Option(
+            "--per-channel", help="One weight scale per neuron, also where the recipe has one per connection."
+        ),
+    ] = False,
     target: Annotated[str, typer.Option("--target", "-t", help="Whose integers to quantize for.")] = "loihi2",
     checkpoint: Annotated[
         Path | None,
@@ -51,10 +56,8 @@ def train(
     rows = [_accuracy("float", training.evaluate(net, data.test))]
     if weight_bits is not None:
         with working("calibrating"):
-            net = sm.quantize(
-                net, weight_bits=weight_bits, per_channel=per_channel, target=target, calibration=data.train,
-                input_bound=data.input.bound,
-            )  # fmt: skip
+            scales = {"per_channel": True} if per_channel else {}
+            net = recipes.quantize(plan, net, data, weight_bits=weight_bits, target=target, **scales)
         rows.append(_accuracy(f"{weight_bits} bits", training.evaluate(net, data.test)))
         if plan.fine_tuning:
             recipes.fine_tune(plan, net, data, log=log and log / "fine_tuning")
