@@ -4,6 +4,7 @@ import copy
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -216,6 +217,20 @@ def test_a_recipe_says_only_what_differs_from_its_base(tmp_path):
             DataError, match=r"own\.toml: base .* is no recipe of the package's\. There are: cifar10-vgg"
         ):
             recipes.load(str(path))
+
+
+def test_subnormal_numbers_are_0_while_a_rule_trains_and_no_longer(data):
+    tiny = torch.full((1,), 2.0**-140)
+    found = []
+
+    def membrane_cross_entropy(output, labels):
+        found.append(float(tiny * 1.0))
+        return losses.membrane_cross_entropy(output, labels)
+
+    fit(small(), data, epochs=1, loss=membrane_cross_entropy)
+    assert set(found) == {0.0}
+    assert float(tiny * 1.0) == 2.0**-140
+    assert np.finfo(np.float32).smallest_subnormal > 0
 
 
 # refusals ---------------------------------------------------------------------------------------------------------
