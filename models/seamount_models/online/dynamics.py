@@ -125,8 +125,7 @@ class Dynamics:
             self.refresh()
         code = _step_code(self.kind, self.partials)
         tensors = [c.detach().to(a.dtype) for c in self.constants if isinstance(c, Tensor)]
-        numbers = torch.tensor([1.0, *code.numbers], dtype=a.dtype, device=a.device)
-        results = code.function(a, *state, *tensors, *numbers)
+        results = code.function(a, *state, *tensors, *_numbers(code, a.dtype, a.device))
         found = iter(None if k is None else results[k] for k in code.layout)
         states, constants = range(self.kind.states), range(len(self.kind.wanted))
         out, slope, *new = (next(found) for _ in range(2 + len(states)))
@@ -240,6 +239,11 @@ def _step_code(kind: Kind, partials: bool) -> Code:
         for state in tape.states:
             results += _row(tape, state, None if kind.detach else kind.surrogate, leaves)
     return _code(kind, results)
+
+
+@cache
+def _numbers(code: Code, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    return torch.tensor([1.0, *code.numbers], dtype=dtype, device=device).unbind()
 
 
 @cache

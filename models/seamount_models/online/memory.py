@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numba
 import torch
 from torch import Tensor, nn
 
@@ -110,6 +111,7 @@ def peak(rule: Callable[[nn.Module], Any], load: Load, steps: int) -> float | No
 
 def _peak(rule: Callable[[nn.Module], Any], load: Load, steps: int) -> float | None:
     torch.set_num_threads(1)
+    numba.njit(_same)(0)  # the first compilation imports most of Numba
     learner = rule(load.build())
     held = _count_from_here()
     try:
@@ -126,6 +128,10 @@ def _peak(rule: Callable[[nn.Module], Any], load: Load, steps: int) -> float | N
             return None
         raise
     return (_kib("/proc/self/status", "VmHWM") - held) / 1024
+
+
+def _same(x: int) -> int:
+    return x
 
 
 def _count_from_here() -> int:

@@ -153,7 +153,7 @@ class Synapse:
 
     def _versions(self) -> tuple[int, ...]:
         """Of the parameters: other ones when an optimizer has stepped."""
-        return tuple(p._version for p in self.module.parameters())
+        return tuple(p._version for p in self.module._parameters.values() if p is not None)
 
     def _add(self, g_bias: Tensor | None, *g_weight: Tensor) -> None:
         weight = self.weight()
