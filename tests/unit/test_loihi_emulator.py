@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -278,13 +276,6 @@ def test_lava_runs_after_the_emulator_in_one_process():
     for way in ("events", "int8", "float32"):
         sm.compile(graph, "loihi2", threads=2, sums=way).run(x)
     sm.verify(graph, ["lava", "loihi2"], x).check()
-
-
-def test_the_kernels_on_disk_depend_on_their_own_file_only():
-    tree = ast.parse(Path(kernels.__file__).read_text(encoding="utf-8"))
-    names = {n.module if isinstance(n, ast.ImportFrom) else n.names[0].name for n in ast.walk(tree)
-             if isinstance(n, (ast.Import, ast.ImportFrom))}  # fmt: skip
-    assert not [name for name in names if name and name.startswith("seamount")]
 
 
 def test_the_target_and_its_description():

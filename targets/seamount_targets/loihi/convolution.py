@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seamount.ir import IntConv
-from seamount_targets.loihi.kernels import kernel
+from seamount.jit import kernel
 
 WORD = 8
 """Inputs that are skipped together where none of them is an event."""

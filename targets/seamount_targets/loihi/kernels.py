@@ -6,20 +6,18 @@ A spike is 1; a population of signed spikes also sends 255, which is -1 in int8.
 int32 of the same form.
 Row `history + t` holds step t; the rows before it are what delays reach back to.
 
-Compiling this takes seconds, so the machine code is kept on disk. Numba renews it when this file changes, and looks at
-no other: nothing from elsewhere may be compiled in here (a population's step comes as an address).
+Compiling this takes seconds, so the machine code is kept on disk: nothing from elsewhere but `seamount.jit` may be
+compiled in here (a population's step comes as an address).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from seamount.jit import kernel, lowest, ones, operation
 
 LANES = 64
 """Bytes of a row of spikes that become one mask, and neurons whose sums are made together; widths are padded to it."""
@@ -46,24 +44,7 @@ def zeros(shape: tuple[int, ...], dtype: type) -> np.ndarray:
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
-def kernel(*signature) -> Callable[[Callable], Any]:
-    """`njit` for nopython code that runs beside Python's own threads, kept on disk where a folder can be written."""
-
-    def decorate(function: Callable) -> Any:
-        try:
-            return njit(*signature, nogil=True, cache=True)(function)
-        except RuntimeError:
-            return njit(*signature, nogil=True)(function)
-
-    return decorate
-
-
-def _for_kernels(function: Callable) -> Any:
-    """`intrinsic`, typed as what kernels see: without the first parameter."""
-    return intrinsic(function)
-
-
-@_for_kernels
+@operation
 def _nonzero(typingctx, address):
     """Bit i of the result says whether the byte at `address + i` is not zero, for 64 bytes."""
 
@@ -75,27 +56,7 @@ def _nonzero(typingctx, address):
     return types.uint64(types.intp), codegen
 
 
-@_for_kernels
-def _lowest(typingctx, mask):
-    """Position of the lowest bit; 64 for an empty mask."""
-
-    def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), codegen
-
-
-@_for_kernels
-def _ones(typingctx, mask):
-    """Number of bits that are set."""
-
-    def codegen(context, builder, signature, args):
-        return builder.ctpop(args[0])
-
-    return types.int64(types.uint64), codegen
-
-
-@_for_kernels
+@operation
 def _add_rows(typingctx, weights, stride, index, n, out):
     """`out[j] = sum_k weights[index[k] * stride + j]` for 64 j and k < n: int8 rows, int64 index, int16 sums.
 
@@ -134,7 +95,7 @@ def _add_rows(typingctx, weights, stride, index, n, out):
     return types.void(*[types.intp] * 5), codegen
 
 
-@_for_kernels
+@operation
 def _call(typingctx, code, a, out, state, constants, n):
     """Call machine code of `neuron_kernel.SIGNATURES`; arrays are given by address."""
 
@@ -148,7 +109,7 @@ def _call(typingctx, code, a, out, state, constants, n):
     return types.void(*[types.intp] * 6), codegen
 
 
-@_for_kernels
+@operation
 def _copy(typingctx, target, source, n):
     """Copy n bytes."""
 
@@ -169,10 +130,10 @@ def _events(address, width, index):
     one, n = np.uint64(1), 0
     for start in range(0, width, LANES):
         mask = _nonzero(address + start)
-        count = _ones(mask)
+        count = ones(mask)
         for k in range(n, n + count, 4):
             for j in range(4):
-                index[k + j] = start + _lowest(mask)
+                index[k + j] = start + lowest(mask)
                 mask &= mask - one
         n += count
     return n
@@ -323,6 +284,6 @@ def activity(bus, history, column, width, samples, steps, stride):
     for row in range(0, samples * steps, stride):
         address = bus.ctypes.data + ((row // steps) * bus.shape[1] + history + row % steps) * bus.shape[2] + column
         for start in range(0, width, LANES):
-            events += _ones(_nonzero(address + start))
+            events += ones(_nonzero(address + start))
         rows += 1
     return events / (rows * width)

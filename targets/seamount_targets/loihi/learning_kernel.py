@@ -15,11 +15,11 @@ import numpy as np
 from numba import types
 
 from seamount.fixed_point import ACT_SHIFT, decay
+from seamount.jit import kernel
 from seamount.learning.modulator import modulator
 from seamount.learning.rule import ACCUMULATOR_BITS, TRACE_MAX, WEIGHT_RANGE, WEIGHT_SHIFT
 from seamount.neurons.cuba_lif import fire
 from seamount.neurons.leaky import int_integrate
-from seamount_targets.loihi.kernels import kernel
 
 _LOWEST, _HIGHEST = WEIGHT_RANGE
 _ACC_MIN, _ACC_MAX = -(1 << ACCUMULATOR_BITS) - 1, (1 << ACCUMULATOR_BITS) - 1

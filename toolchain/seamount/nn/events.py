@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 from torch import Tensor
 
+from seamount.jit import lowest, ones, operation
 from seamount.nn.loops import in_parts, kernel
 
 LANES = 64
@@ -46,12 +44,7 @@ def find(rows: Tensor) -> Events:
     return Events(index, value, start, count)
 
 
-def _for_kernels(function: Callable) -> Any:
-    """`intrinsic`, typed as what kernels see: without the first parameter."""
-    return intrinsic(function)
-
-
-@_for_kernels
+@operation
 def _nonzero(typingctx, address):
     """Bit i of the result says whether the float32 at `address + 4 i` is not zero, for LANES of them."""
 
@@ -63,33 +56,13 @@ def _nonzero(typingctx, address):
     return types.uint64(types.intp), codegen
 
 
-@_for_kernels
-def _lowest(typingctx, mask):
-    """Position of the lowest bit; 64 for an empty mask."""
-
-    def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), codegen
-
-
-@_for_kernels
-def _ones(typingctx, mask):
-    """Number of bits that are set."""
-
-    def codegen(context, builder, signature, args):
-        return builder.ctpop(args[0])
-
-    return types.int64(types.uint64), codegen
-
-
 @kernel
 def _counts(first, last, x, count):
     width = x.shape[1]
     for r in range(first, last):
         address, n = x[r].ctypes.data, 0
         for i in range(0, width - LANES + 1, LANES):
-            n += _ones(_nonzero(address + 4 * i))
+            n += ones(_nonzero(address + 4 * i))
         for i in range(width // LANES * LANES, width):
             n += x[r, i] != 0
         count[r] = n
@@ -103,7 +76,7 @@ def _positions(first, last, x, start, index, value):
         for i in range(0, width - LANES + 1, LANES):
             mask = _nonzero(address + 4 * i)
             while mask:
-                index[at] = i + _lowest(mask)
+                index[at] = i + lowest(mask)
                 value[at] = row[index[at]]
                 mask &= mask - one
                 at += 1

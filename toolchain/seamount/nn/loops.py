@@ -18,6 +18,8 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from seamount import jit
+
 SHARE = 1 << 17
 """Values of `[T, B, N]` that are worth a thread of their own."""
 BLOCK, LEAST = 1 << 16, 64
@@ -128,9 +130,5 @@ def in_parts(function: Callable[[int, int], Any], size: int, parts: int | None =
             other.result()
 
 
-def kernel(function: Callable) -> Any:
-    """`njit` for code that runs beside Python's own threads, kept on disk where a folder can be written."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
+kernel = jit.kernel()
+"""What `njit` is to a function, for one whose machine code is kept on disk."""
