@@ -272,10 +272,12 @@ def _sigma_delta(rng, name, inputs, shape, sigma_a, draw) -> Population:
     """Its sum changes by some sigma of the input in each step."""
     vth = np.round(rng.uniform(0.6, 1.6, draw) * sigma_a / (1 << ACT_SHIFT))
     mantissas = np.round(rng.uniform(-0.5, 1.0, draw) * sigma_a / 16)
+    activation = str(rng.choice(sigma_delta.ACTIVATIONS))
     return IntSigmaDelta(
         name=name, inputs=inputs, shape=shape, vth=np.clip(vth, 1, Limits().vth[1]),
-        shift=np.array(IntSigmaDelta.sent_bits - MESSAGE_BITS), bias_mant=np.clip(mantissas, *Limits().bias_mant),
-        bias_exp=4, activation=str(rng.choice(sigma_delta.ACTIVATIONS)), cumulative=int(rng.integers(2)),
+        shift=np.array(sigma_delta.sent_bits(activation) - MESSAGE_BITS),
+        bias_mant=np.clip(mantissas, *Limits().bias_mant), bias_exp=4, activation=activation,
+        cumulative=int(rng.integers(2)),
     )  # fmt: skip
 
 

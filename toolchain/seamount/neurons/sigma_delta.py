@@ -30,7 +30,7 @@ from numba.extending import register_jitable
 
 from seamount.errors import GraphError
 from seamount.fixed_point import ACT_SHIFT, clip
-from seamount.neurons.graded import Graded, IntGraded, finer
+from seamount.neurons.graded import Graded, GradedLIF, IntGraded, finer
 from seamount.neurons.quantize import bias, kappa, whole
 
 if TYPE_CHECKING:
@@ -85,13 +85,17 @@ class SigmaDelta(Graded):
     cumulative: int = 0
 
     stage: ClassVar[str | None] = "float"
-    sent_bits: ClassVar[int] = 24  # of the difference of two numbers of 23 bits and a sign
     accumulates: ClassVar[bool] = True
     STATE: ClassVar[tuple[str, ...]] = ("v", "sent", "error")
     ARRAYS: ClassVar[dict[str, type]] = dict.fromkeys(("vth", "bias"), np.float64)
     RANGES: ClassVar[dict[str, tuple[float, float]]] = {"vth": (0, math.inf)}
     THRESHOLDS: ClassVar[tuple[str, ...]] = ("vth",)
     step = staticmethod(float_step)
+
+    @property
+    def sent_bits(self) -> int:  # type: ignore[override]
+        """Of the magnitude of a change."""
+        return sent_bits(self.activation)
 
     def check(self) -> None:
         super().check()
@@ -134,13 +138,17 @@ class IntSigmaDelta(IntGraded):
     cumulative: int = 0
 
     stage: ClassVar[str | None] = "integer"
-    sent_bits: ClassVar[int] = SigmaDelta.sent_bits
     STATE: ClassVar[tuple[str, ...]] = ("v", "sent", "error")
     ARRAYS: ClassVar[dict[str, type]] = {
         **dict.fromkeys(("vth", "shift", "bias_mant"), np.int64),
         "scale": np.float64,
     }
     step = staticmethod(int_step)
+
+    @property
+    def sent_bits(self) -> int:  # type: ignore[override]
+        """Of the magnitude of a change."""
+        return sent_bits(self.activation)
 
     def check(self) -> None:
         super().check()
@@ -159,6 +167,11 @@ class IntSigmaDelta(IntGraded):
     def constants(self) -> tuple[Any, ...]:
         """What `step` takes after the state."""
         return (self.bias, self.vth << ACT_SHIFT, 1 * (self.activation == "relu"), self.cumulative, self.shift)
+
+
+def sent_bits(activation: str) -> int:
+    """Of the difference of two activations of 23 bits: one more where they have a sign."""
+    return GradedLIF.sent_bits + (activation == "unit")
 
 
 def check_encoder(node: SigmaDelta | IntSigmaDelta) -> None:

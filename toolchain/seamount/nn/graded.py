@@ -55,7 +55,7 @@ class SigmaDelta(Neuron):
         activation: f: `"relu"`, or `"unit"`, which changes nothing.
         cumulative: compare the sum of the changes since the last spike.
         bias: of the activation; a tensor `[N]` becomes a trained parameter.
-        bits: of the magnitude of the largest spike, once quantized, 1..24.
+        bits: of the magnitude of the largest spike, once quantized, 1..23, or 24 where it has a sign ("unit").
         options: `surrogate`, `detach_reset`, `learn`, as in Neuron.
 
     Example:

@@ -92,7 +92,7 @@ class QuantPopulation(Neuron):
         """Binary logarithm of the value of one unit of a graded spike; 0 for spikes."""
         if self.node_type.kind != "graded":
             return 0
-        largest = kappa(self.lsb() * 2.0**-self.weight_exp).max() * 2.0**self.node_type.sent_bits
+        largest = kappa(self.lsb() * 2.0**-self.weight_exp).max() * 2.0 ** self.float_node().sent_bits
         return round(np.log2(largest / self.neuron.bound))
 
     def hold(self, on: bool) -> None:
