@@ -2,7 +2,7 @@
 
 - `cost`: CPU time of a step of OTTT and Approx OTPE on one thread, over that of a forward pass and a backward pass
   within the step by autograd, which is what any rule with an error has to do; 1.2 at most. Rounds alternate, figures
-  are medians; compilation is left out. Other libraries are measured beside them on the same weights and inputs, and
+  are medians; compilation is left out, and the first outputs are compared. Other libraries are measured beside them on the same weights and inputs, and
   should take no less time (`online_peers.py` says what differs).
 - `memory`: highest resident size above that after import and build, as `seamount study memory` has it: at T = 200 at
   most 1.1 times that at T = 10, of BPTT linear in T. Other libraries, at the shortest length, should take no less.
@@ -69,14 +69,13 @@ def cost(net: str, rounds: int) -> list[bool]:
             learner.reset()
             start = time.process_time()
             for x, labels in data:
-                out = learner.step(x, labels)
+                outputs.setdefault(name, learner.step(x, labels))  # those of the first step
             if number:  # the first round compiles what is compiled
                 seconds[name].append((time.process_time() - start) / STEPS)
-            outputs.setdefault(name, out)
     ms = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
     for name, value in ms.items():
         differing = (outputs[name] - outputs[BASE]).abs().gt(1e-3).float().mean()
-        print(f"{name:22} {value:9.2f} ms a step  {value / ms[BASE]:6.2f} of {BASE}, {differing:.1%} of outputs differ")
+        print(f"{name:22} {value:9.2f} ms a step  {value / ms[BASE]:6.2f} of {BASE}; {differing:.1%} of outputs differ")
     goals = [goal(f"{name} over {BASE}", ms[name] / ms[BASE], 1.2) for name in OURS]
     return goals + [goal(f"OTTT over {name}", ms["OTTT"] / ms[name], 1.0) for name in peers]
 
