@@ -2,8 +2,8 @@
 
 - `cost`: CPU time of a step of OTTT and Approx OTPE on one thread, over that of a forward pass and a backward pass
   within the step by autograd, which is what any rule with an error has to do; 1.2 at most. Rounds alternate, figures
-  are medians; compilation is left out, and the first outputs are compared. Other libraries are measured beside them on the same weights and inputs, and
-  should take no less time (`online_peers.py` says what differs).
+  are medians; compilation is left out. Other libraries are measured beside them on the same weights and inputs, and
+  should take no less time (`online_peers.py` says what differs); the outputs of the first step are compared.
 - `memory`: highest resident size above that after import and build, as `seamount study memory` has it: at T = 200 at
   most 1.1 times that at T = 10, of BPTT linear in T. Other libraries, at the shortest length, should take no less.
 
