@@ -41,6 +41,7 @@ GOALS = {
     "mnist": Goal(),
     "mnist-conv": Goal(99.0),
     "mnist-conv-ottt": Goal(98.5),
+    "mnist-conv-ottt-a": Goal(98.5),
     "fashion-mnist": Goal(90.0),
     "nmnist": Goal(92.0),
     "spoken-digits": Goal(90.0),
