@@ -270,6 +270,7 @@ REFUSED = [
     (online.OSTL, recurrent(), r"OSTL: 1\.connection is recurrent"),
     (online.OTTT, convolutional(reset="zero"), r"2: what it remembers depends on its own spikes"),
     (online.OTPE, convolutional(reset="zero"), r"OTPE: 4: what it remembers.*online.OSTL"),
+    (online.OTTT, nn.Sequential(nn.Linear(2, 2), lif(torch.full((2,), 0.9), learn=("beta",))), r"1: its neurons learn"),
     (online.OTTT, nn.Sequential(nn.Linear(2, 2), lif(torch.tensor([0.5, 0.9]))), r"1: its neurons retain 0\.5\.\.0\.9"),
     (online.OTTT, nn.Sequential(nn.Linear(2, 2), sm.nn.TernaryLIF(0.9)), r"1: its spikes are not 0 and 1"),
     (online.OTTT, nn.Sequential(nn.Linear(2, 2), sm.nn.BatchNorm1d(2), lif(0.9)), r"1: BatchNorm1d has statistics"),

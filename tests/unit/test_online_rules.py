@@ -110,6 +110,11 @@ def test_decolle_is_the_gradient_of_each_populations_own_readout():
     _, out, w = populations(net, x)
     functional.cross_entropy(out.flatten(0, 1), y.flatten(), reduction="sum").div(BATCH).backward()
     assert error(got["2.weight"], w[1].grad) < CLOSE
+    half = online.DECOLLE(net, seed=4)
+    net.zero_grad()
+    half.sample(x, y, [0.5] * len(x))
+    for name, p in net.named_parameters():
+        torch.testing.assert_close(p.grad, got[name] / 2)
     assert torch.equal(by_rule(online.DECOLLE(net, seed=4), x, y)["0.weight"], got["0.weight"])
     assert not torch.equal(by_rule(online.DECOLLE(net, seed=5), x, y)["0.weight"], got["0.weight"])
 

@@ -66,3 +66,8 @@ class DECOLLE(Rule):
     def __init__(self, net: nn.Module, loss: str | Loss = "cross_entropy", *, seed: int = 0) -> None:
         super().__init__(net, loss)
         self.feedback = Readouts(self.loss, seed)
+
+    def back(self, error: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The errors of the readouts, each weighted as the output's is."""
+        found, output = super().back(error, target), self.network.output.name
+        return {name: e if name == output else e * self.weight for name, e in found.items()}

@@ -149,6 +149,9 @@ class Dynamics:
         if differing := [r for r in results if r.min() != r.max()]:
             low, high = (float(getattr(differing[0], which)()) for which in ("min", "max"))
             return f"its neurons retain {low:.4g}..{high:.4g} of their state, and a trace has one retention"
+        own = [k for k in kind.wanted if f"c{k}" in code.inputs and self.constants[k].numel() > 1]  # type: ignore[union-attr]
+        if own:
+            return "its neurons learn retentions of their own, and a trace has one retention"
         values = [0.0 if k is None else float(results[k].reshape(-1)[0]) for k in code.layout]
         width = kind.states + 1
         rows = [values[k * width : (k + 1) * width] for k in range(width)]

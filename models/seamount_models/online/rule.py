@@ -72,11 +72,15 @@ class Online(Stepwise):
     Args:
         net, detach, partials: as for Stepwise.
         loss: of one step, a name of `online.losses` or a function `(output [B, C], target) -> scalar`.
+
+    Attributes:
+        weight: of the last step's loss.
     """
 
     def __init__(self, net: nn.Module, loss: str | Loss, *, detach: bool, partials: bool) -> None:
         super().__init__(net, detach=detach, partials=partials)
         self.loss = losses.find(loss)
+        self.weight = 1.0
 
     @torch.no_grad()
     def step(self, x: Tensor, target: Tensor, weight: float = 1.0) -> Tensor:
@@ -95,6 +99,7 @@ class Online(Stepwise):
             DataError: another number of samples than in the step before.
         """
         output = self.network.step(x)
+        self.weight = weight
         self.learn(self.top_error(output, target, weight), target)
         return output
 
