@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import seamount as sm
 from seamount.cli import app
-from seamount.errors import DataError
+from seamount.errors import DataError, TrainingError
 from seamount_models import networks, online
 from seamount_models.online import study
 
@@ -115,3 +115,10 @@ def test_studies_from_the_command_line(command, value, tmp_path, monkeypatch):
     page = out.read_text()
     assert page.count("<figure>") == 4
     assert "time, beta 0.5" in page
+
+
+def test_backpropagation_through_time_is_not_immediate():
+    net = networks.mlp((5, 3), sm.nn.LIF(0.9), seed=0)
+    optimizer = torch.optim.Adam(net.parameters())
+    with pytest.raises(TrainingError, match=r"^BPTT: immediate = True, but it knows no gradient"):
+        online.learn(online.BPTT(net), optimizer, torch.zeros(4, 2, 5), torch.zeros(2).long(), immediate=True)

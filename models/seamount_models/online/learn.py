@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seamount.errors import TrainingError
 from seamount_models.online.bptt import BPTT
 from seamount_models.online.rule import Stepwise
 
@@ -23,7 +24,12 @@ def learn(
 
     Returns:
         The outputs of the steps, `[T, B, C]`.
+
+    Raises:
+        TrainingError: BPTT asked for immediate gradients.
     """
+    if immediate and isinstance(rule, BPTT):
+        raise TrainingError("BPTT: immediate = True, but it knows no gradient before a sample ends. Hint: online.OTTT.")
     steps = len(x)
     targets = labels if labels.ndim == 2 else labels.expand(steps, -1)
     optimizer.zero_grad()
