@@ -53,7 +53,7 @@ def flushing(wanted: bool) -> Iterator[None]:
 
     The traces of a rule fade out through them, and a processor takes up to 60 times as long for each.
     """
-    for dtype in (np.float32, np.float64):
+    for dtype in ("float32", "float64"):
         np.finfo(dtype)  # numpy measures the smallest number when it is first asked, and for good
     flushed = bool(torch.full((1,), 2.0**-140) * 1.0 == 0)
     torch.set_flush_denormal(flushed or wanted)
