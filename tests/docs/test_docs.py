@@ -78,7 +78,12 @@ def test_commands_and_their_options_exist(page):
     code = "\n".join(blocks(page, "console") + re.findall(r"`([^`\n]+)`", FENCE.sub("", page.read_text())))
     for name, rest in re.findall(r"^\$? ?seamount (?:--debug )?([a-z]+)\b(.*)$", code, re.MULTILINE):
         assert name in COMMANDS, f"seamount {name}"
-        options = {option for parameter in COMMANDS[name].params for option in parameter.opts} | {"--help"}
+        command = COMMANDS[name]
+        if parts := getattr(command, "commands", None):
+            name, _, rest = rest.strip().partition(" ")
+            assert not name or name in parts, f"{command.name} {name}"
+            command = parts.get(name, command)
+        options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest.split("#")[0]))
         assert used <= options, f"seamount {name}: {used - options}"
 
