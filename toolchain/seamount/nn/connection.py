@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from seamount.errors import SeamountError
 from seamount.nn.convolution import conv2d
+from seamount.nn.layout import in_order
 from seamount.nn.pool import window_sums
 
 
@@ -58,6 +59,12 @@ class Flatten(nn.Flatten):
 
     def __init__(self) -> None:
         super().__init__(2)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """`[T, B, ...]` -> `[T, B, N]`."""
+        return (
+            in_order(input.flatten(0, 1)).unflatten(0, input.shape[:2]) if input.ndim == 5 else super().forward(input)
+        )
 
 
 class SumPool2d(nn.Module):
