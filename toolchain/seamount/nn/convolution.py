@@ -18,8 +18,9 @@ from torch.nn.grad import conv2d_input
 
 from seamount.nn.events import Events, find
 from seamount.nn.linear import LEAST_WORK, NARROWEST, few, plain
-from seamount.nn.loops import in_parts, kernel
+from seamount.nn.loops import kernel
 from seamount.nn.memory import apply, empty
+from seamount.nn.threads import in_parts
 
 CHUNKS = 16
 """Parts of the batch whose gradients of the weight are summed alone, then added: the same for any number of threads."""

@@ -10,7 +10,8 @@ from numba import types
 from torch import Tensor
 
 from seamount.jit import lowest, ones, operation
-from seamount.nn.loops import in_parts, kernel
+from seamount.nn.loops import kernel
+from seamount.nn.threads import in_parts
 
 LANES = 64
 """Values that become one mask of those that are not zero."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seamount.nn.loops import in_parts, kernel
+from seamount.nn.loops import kernel
 from seamount.nn.memory import apply, empty
+from seamount.nn.threads import in_parts
 
 
 def in_order(x: Tensor) -> Tensor:

@@ -20,8 +20,9 @@ from torch.nn import functional
 
 from seamount.nn import int8_product
 from seamount.nn.events import Events, find
-from seamount.nn.loops import in_parts, kernel
+from seamount.nn.loops import kernel
 from seamount.nn.memory import apply, empty
+from seamount.nn.threads import in_parts
 
 EVENT_ACTIVITY = 0.15
 """Share of active inputs up to which events are faster.

@@ -1,4 +1,4 @@
-"""Compiled loops on parts of a batch in threads; those over time, batch and neurons are compiled from lines of text.
+"""Compiled loops; those over time, batch and neurons are compiled from lines of text.
 
 Only as text can a loop take a varying number of arrays.
 """
@@ -6,8 +6,7 @@ Only as text can a loop take a varying number of arrays.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -19,6 +18,7 @@ from numba import njit
 from torch import Tensor
 
 from seamount import jit
+from seamount.nn.threads import in_parts
 
 SHARE = 1 << 17
 """Values of `[T, B, N]` that are worth a thread of their own."""
@@ -114,20 +114,6 @@ def share(loop: Any, a: Tensor, whole: bool, tensors: Sequence[Tensor]) -> None:
     block = width if whole else min(width, max(LEAST, BLOCK // steps // LEAST * LEAST))
     parts = min(torch.get_num_threads(), batch, max(1, a.numel() // SHARE))
     in_parts(lambda first, last: loop(first, last, block, *arrays), batch, parts)
-
-
-def in_parts(function: Callable[[int, int], Any], size: int, parts: int | None = None) -> None:
-    """Call `function(first, last)` for equal parts of `range(size)`, each in a thread; as many as torch has."""
-    parts = max(1, min(parts or torch.get_num_threads(), size))
-    edges = [size * i // parts for i in range(parts + 1)]
-    if parts == 1:
-        function(0, size)
-        return
-    with ThreadPoolExecutor(parts - 1) as pool:
-        others = [pool.submit(function, *edges[i : i + 2]) for i in range(1, parts)]
-        function(*edges[:2])
-        for other in others:
-            other.result()
 
 
 kernel = jit.kernel()

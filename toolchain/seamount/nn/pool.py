@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seamount.nn.loops import in_parts, kernel
+from seamount.nn.loops import kernel
 from seamount.nn.memory import apply, empty
+from seamount.nn.threads import in_parts
 
 
 def window_sums(x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
