@@ -5,6 +5,8 @@
 | snnTorch | the reset takes effect one step late | `sm.nn.from_snntorch` |
 | SpikingJelly | fires at `v >= vth` | the largest number below vth |
 | | `v += (x - v) / tau` | `beta = 1 - 1 / tau`, input `x / tau` |
+| | `OTTTLIFNode` has no trace of the network's input | gradients of the first connection are not compared |
+| | its OTTT learns the first connection from the input, not from a trace of it | that one is not compared |
 | | `RAFNode` fires at `v >= vth` and resets v | its u and v, never reset, fire by the rule of Loihi 2 |
 | Norse | Euler: `v += dt / tau_mem (i - v)`, `i -= dt / tau_syn i` | `beta = 1 - dt / tau_mem`, `alpha = 1 - dt / tau_syn`, input `x dt / tau_mem` |
 | | LSNN hears the current of the last step | input one step later |
@@ -16,13 +18,16 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import seamount as sm
 from seamount.errors import UnsupportedNodeError
+from seamount_models import online
 
 T, B, N = 150, 6, 40
 DOUBLE = torch.float64
@@ -163,6 +168,45 @@ class TestSpikingJelly:
         before = torch.cat([torch.zeros_like(v[:1]), v[:-1]])
         exact = {"beta": 0.9, "omega": torch.nn.Parameter(torch.tensor(omega, dtype=DOUBLE))}
         same(fires(sm.nn.ResonateAndFire(0.9, 5.0, 0.625), a, **exact), (u > 0.625) & (before < 0) & (v >= 0))
+
+    def test_ottt(self, neuron):
+        """The gradient of OTTT-A through standardised convolutions, a pool and a linear layer."""
+        from spikingjelly.activation_based import layer, surrogate
+
+        torch.manual_seed(0)
+        lif = sm.nn.LIF(0.5, surrogate=sm.nn.ArcTan(2.0))
+        net = nn.Sequential(
+            *(sm.nn.WSConv2d(2, 8, 3, padding=1, bias=False, gain=3.0), deepcopy(lif), sm.nn.AvgPool2d(2)),
+            *(sm.nn.WSConv2d(8, 12, 3, padding=1, bias=False, gain=6.0), deepcopy(lif), sm.nn.Flatten()),
+            *(nn.Linear(192, 5, bias=False), deepcopy(lif)),
+        ).double()
+
+        def fires():
+            options = {"decay_input": False, "v_reset": None, "surrogate_function": surrogate.ATan(2.0)}
+            return neuron.OTTTLIFNode(tau=2.0, **options)
+
+        peer = layer.OTTTSequential(
+            *(layer.WSConv2d(2, 8, 3, padding=1, bias=False), fires(), layer.AvgPool2d(2)),
+            *(layer.WSConv2d(8, 12, 3, padding=1, bias=False), fires(), layer.Flatten(1)),
+            *(layer.Linear(192, 5, bias=False), fires()),
+        ).double()
+        net[6].weight.data.mul_(4)  # type: ignore[union-attr]
+        for to, given in zip(peer.parameters(), net.parameters(), strict=True):
+            to.data = given.data.reshape(to.shape).clone()
+        x, labels = (torch.rand(12, 4, 2, 8, 8) < 0.3).double(), torch.randint(5, (4,))
+
+        want = []
+        for step in x:
+            out = peer(step)[0]
+            nn.functional.cross_entropy(out, labels).backward()
+            want.append(out.detach())
+        same(online.OTTT(net, "cross_entropy").sample(x, labels.expand(12, -1)), torch.stack(want))
+        pairs = list(zip(net.parameters(), peer.parameters(), strict=True))
+        for ours, theirs in pairs[2:]:
+            assert ours.grad is not None
+            assert theirs.grad is not None
+            assert ours.grad.abs().max() > 1e-4
+            torch.testing.assert_close(ours.grad, theirs.grad.reshape(ours.shape), rtol=1e-10, atol=1e-15)
 
 
 class TestNorse:

@@ -146,13 +146,13 @@ def standardized(weight: Tensor, gain: Tensor, eps: float) -> Tensor:
     Args:
         weight: `[out, ...]`.
         gain: `[out]`.
-        eps: least `sigma^2 N`.
+        eps: added to `sigma^2 N`.
 
-    Source: Xiao et al. 2022 (OTTT), section 4.4.
+    Source: Xiao et al. 2022 (OTTT), section 4.4; eps as in the authors' code and in SpikingJelly.
     """
     flat = weight.flatten(1)
     variance, mean = torch.var_mean(flat, 1, keepdim=True)
-    scale = torch.rsqrt((variance * flat.shape[1]).clamp(min=eps)) * gain[:, None]
+    scale = torch.rsqrt(variance * flat.shape[1] + eps) * gain[:, None]
     return ((flat - mean) * scale).view_as(weight)
 
 
@@ -178,7 +178,7 @@ class WSLinear(_Standardized, nn.Linear):
     Args:
         in_features, out_features, bias: those of `nn.Linear`.
         gain: first value of the trained gain of each output.
-        eps: least variance of a neuron's weights times their number.
+        eps: added to the variance of a neuron's weights times their number.
     """
 
     def __init__(
