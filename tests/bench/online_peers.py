@@ -2,8 +2,8 @@
 
 SpikingJelly
     `OTTTSequential` of `OTTTLIFNode`, `WSConv2d` and `AvgPool2d`, as its `OTTTSpikingVGG` is made. It does less: the
-    first connection learns from its input and not from a trace of it, and no leaky readout is behind the VGG. In float64
-    all spikes are the same; in float32 rounding flips one in a million, which the VGG's ten layers spread.
+    first connection learns from its input and not from a trace of it, and no leaky readout is behind the VGG.
+    In float64 all its spikes are the same; in float32 rounding flips a few, which eight layers spread.
 BrainTrace
     `compile(net, rule)`, each step under `jit`, which takes as long as a scan over the steps under one `jit`. Its LIF
     has no reset by subtraction within the step, so that the LIF here is written with its `HiddenState`. Rules: `ottt`;

@@ -19,6 +19,15 @@ def folder(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def one_thread():
+    """One of torch's threads: short operations take less time than threads take to meet."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def real():
     """A function that loads a data set, or skips the test where its file is not there."""
 

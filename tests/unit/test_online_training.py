@@ -15,14 +15,7 @@ from seamount.errors import DataError, TrainingError
 from seamount_models import networks, online
 from seamount_models.online import study
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Operations here are shorter than threads' waiting for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def net(*sizes):

@@ -16,15 +16,9 @@ from seamount_models.online import losses, study
 from seamount_models.online.landscape import Plane, landscape
 from seamount_models.online.runs import Runs
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = study.Setting(hidden=(20, 20), alpha=3.0, steps=20, samples=192, batch_size=64, batches=3, lr=2e-2)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_runs_are_kept_and_not_repeated(tmp_path):

@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import Tensor
 
-from seamount.errors import DataError
 from seamount_models import decoding
 from seamount_models.losses.activity import ActivityBounds, bounds
 from seamount_models.losses.count import count_cross_entropy, count_mse
@@ -29,6 +28,7 @@ from seamount_models.losses.timing import (
     spike_time_mse,
     spike_time_relative_mse,
 )
+from seamount_models.named import chosen
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -70,15 +70,8 @@ def find(loss: str | Mapping[str, Any] | Loss) -> Loss:
     """
     if callable(loss):
         return loss
-    settings = dict(loss) if isinstance(loss, Mapping) else {"name": loss}
-    name = settings.pop("name", None)
-    if name not in LOSSES:
-        raise DataError(f"loss {name!r} is unknown. Allowed: {', '.join(LOSSES)}.")
-    function = LOSSES[name]
-    allowed = function.__kwdefaults__ or {}
-    if unknown := [key for key in settings if key not in allowed]:
-        raise DataError(f"loss {name}: has no setting {unknown[0]!r}. Allowed: {', '.join(allowed) or 'none'}.")
-    return partial(function, **settings) if settings else function
+    name, settings = chosen("loss", loss, LOSSES, positional=2)
+    return partial(LOSSES[name], **settings) if settings else LOSSES[name]
 
 
 def decoder(loss: Loss) -> Callable[[Tensor], Tensor]:

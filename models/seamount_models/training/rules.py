@@ -15,6 +15,7 @@ from seamount.errors import DataError, TrainingError
 from seamount.nn import populations
 from seamount_models import losses, online
 from seamount_models.losses import Loss
+from seamount_models.named import chosen
 from seamount_models.online.rule import Online
 from seamount_models.splits import UNLABELLED
 from seamount_models.training.distributed import Processes
@@ -55,13 +56,7 @@ def find(rule: str | Mapping[str, Any] | Maker) -> Maker:
     """
     if callable(rule):
         return rule
-    settings = dict(rule) if isinstance(rule, Mapping) else {"name": rule}
-    name = settings.pop("name", None)
-    if name not in RULES:
-        raise DataError(f"rule {name!r} is unknown. Allowed: {', '.join(RULES)}.")
-    allowed = [key for key in inspect.signature(RULES[name]).parameters if key not in ("net", "loss")]
-    if unknown := [key for key in settings if key not in allowed]:
-        raise DataError(f"rule {name}: has no setting {unknown[0]!r}. Allowed: {', '.join(allowed) or 'none'}.")
+    name, settings = chosen("rule", rule, RULES, positional=2)
     if (feedback := settings.get("feedback", "Symmetric")) not in FEEDBACKS:
         raise DataError(f"rule {name}: feedback {feedback!r} is unknown. Allowed: {', '.join(FEEDBACKS)}.")
 
