@@ -53,9 +53,10 @@ def test_parts_run_side_by_side(of):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("at", [0, 2])
 def test_what_a_part_raises_is_raised_after_the_others(of, error, at):
-    done = []
+    meeting, done = threading.Barrier(3, timeout=30), []
 
     def work(first, last):
+        meeting.wait()
         if first == at:
             raise error("here")
         done.append(first)

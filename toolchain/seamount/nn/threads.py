@@ -32,7 +32,7 @@ def in_parts(function: Callable[[int, int], Any], size: int, parts: int | None =
         parts: fewer than torch has threads.
 
     Raises:
-        BaseException: what a part raised; the others have run to their end.
+        BaseException: what a part raised, when those under way have ended.
     """
     threads = torch.get_num_threads()
     parts = max(1, min(parts or threads, size))
@@ -43,11 +43,11 @@ def in_parts(function: Callable[[int, int], Any], size: int, parts: int | None =
     waiting, failed = iter(list(pairwise(edges))), []
 
     def work() -> None:
-        for first, last in waiting:  # shared: a step of a list's iterator is one of the interpreter's
-            try:
+        try:
+            for first, last in waiting:  # shared: a step of a list's iterator is one of the interpreter's
                 function(first, last)
-            except BaseException as error:
-                failed.append(error)
+        except BaseException as error:  # an interrupt too, which a foreign caller would swallow
+            failed.append(error)
 
     team = _team() if os.getpid() == _PROCESS else None
     (team or _pool)(work, threads)
