@@ -54,7 +54,6 @@ class Spec:
     surrogate: Surrogate | None
     detach: bool
     wanted: tuple[int, ...]
-
     recurrent: bool = False
 
     @property
