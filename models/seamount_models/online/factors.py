@@ -14,14 +14,14 @@ and, where a rule follows it on into the next population, that population's resp
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seamount.errors import TrainingError
-from seamount_models.online.dynamics import Filter, Row, Trace
+from seamount_models.online.carried import Carried
+from seamount_models.online.dynamics import Filter, Trace
 from seamount_models.online.network import Layer
 from seamount_models.online.synapse import Synapse
 
@@ -71,71 +71,20 @@ class Vector:
     pre: Tensor
     eligibility = None
 
-    def update(self) -> None:
+    def learn(self, error: Tensor, post: Tensor | None) -> None:
+        """Take the step, and add its gradient to the parameters' `.grad`."""
         if self.synapse.x is None:
             return
         self.pre = _along(self.chain, self.synapse.x)
+        bias = 1.0
         if self.synapse.bias is not None:
-            _along(self.bias_chain, torch.ones((), dtype=self.pre.dtype, device=self.pre.device))
-
-    def accumulate(self, error: Tensor, post: Tensor | None) -> None:
-        if self.synapse.x is None:
-            return
+            bias = _along(self.bias_chain, torch.ones((), dtype=self.pre.dtype, device=self.pre.device))
         g = error if post is None else error * post
-        bias = self.bias_chain[-1].value if self.synapse.bias is not None else 1.0
         self.synapse.accumulate(self.pre, g, bias)
 
     def reset(self) -> None:
         for trace in (*self.chain, *self.bias_chain):
             trace.reset()
-
-
-class Carried:
-    """What a parameter p has done to a population's spikes, carried forward by the neuron's partial derivatives.
-
-    With the neuron's states y and what p does to each within the step, `d s / d p` and `e_i = d y_i / d p`:
-
-        d s / d p = (d s / d p)_now   + sum_j (d s / d y_j) e_j
-        e_i       = (d y_i / d p)_now + sum_j (d y_i / d y_j) e_j
-
-    Args:
-        layer: the population.
-        after: response of the next population, where the rule follows the spikes on.
-    """
-
-    value: Tensor
-
-    def __init__(self, layer: Layer, after: Filter | None) -> None:
-        self.layer = layer
-        self.after = None if after is None else after.trace()
-        self.states: dict[int, Tensor] = {}
-
-    def update(self, now: Callable[[Row], Tensor | None], spread: Callable[[Tensor], Tensor], x: Tensor) -> None:
-        """Take a step.
-
-        Args:
-            now: of the partial derivatives of a result, the one by p.
-            spread: gives a partial derivative the dimensions of d s / d p.
-            x: what `now` is multiplied with.
-        """
-        out, *rows = self.layer.last.partials
-        size = torch.broadcast_shapes(spread(self.layer.last.out).shape, x.shape)
-
-        def total(row: Row) -> Tensor:
-            own = now(row)
-            found = x.new_zeros(size) if own is None else (spread(own) * x).expand(size).contiguous()
-            for k, factor in enumerate(row[1]):
-                if factor is not None and k in self.states:
-                    found.addcmul_(self.states[k], spread(factor))
-            return found
-
-        value, self.states = total(out), {k: total(rows[k]) for k in _reaching(out, rows)}
-        self.value = value if self.after is None else self.after(value)
-
-    def reset(self) -> None:
-        self.states = {}
-        if self.after is not None:
-            self.after.reset()
 
 
 class Eligibility:
@@ -158,11 +107,10 @@ class Eligibility:
     def eligibility(self) -> Tensor:
         return self.carried.value
 
-    def update(self) -> None:
-        self.carried.update(lambda row: row[0], lambda x: self.layer.flat(x)[..., None], self.synapse.patches())
-
-    def accumulate(self, error: Tensor, post: Tensor | None) -> None:
-        self.synapse.accumulate_each(self.eligibility, self.layer.flat(error))
+    def learn(self, error: Tensor, post: Tensor | None) -> None:
+        """As Vector's."""
+        gradient = self.carried.learn(lambda row: row[0], self.synapse.patches(), self.layer.flat(error))
+        self.synapse.add_each(gradient)
 
     def reset(self) -> None:
         self.carried.reset()
@@ -179,12 +127,11 @@ class Own:
         self.layer = layer
         self.carried = [Carried(layer, after) for _ in layer.dynamics.trained]
 
-    def update(self) -> None:
+    def learn(self, error: Tensor) -> None:
+        """As Vector's."""
         one = torch.ones_like(self.layer.last.out[:1, ...].flatten()[0])
         for i, carried in enumerate(self.carried):
             carried.update(lambda row, i=i: row[2][i], lambda x: x, one)
-
-    def accumulate(self, error: Tensor) -> None:
         constants = self.layer.dynamics.trained
         gradients = [(error * carried.value).sum(0) for carried in self.carried]
         if constants:
@@ -227,11 +174,3 @@ def _along(chain: list[Trace], x: Tensor) -> Tensor:
     for trace in chain:
         x = trace(x)
     return x
-
-
-def _reaching(out: Row, rows: list[Row]) -> list[int]:
-    """The states that reach the output."""
-    found = {k for k, factor in enumerate(out[1]) if factor is not None}
-    while more := {k for i in found for k, factor in enumerate(rows[i][1]) if factor is not None} - found:
-        found |= more
-    return sorted(found)

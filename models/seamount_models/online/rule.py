@@ -163,13 +163,13 @@ class Rule(Online):
         return None
 
     def learn(self, error: Tensor, target: Tensor) -> None:
-        for factor in self._all():
-            factor.update()
+        for post in self.posts.values():
+            post.update()
         self.errors = self.back(error, target)
         for layer in self.network.layers:
             for synapse in layer.synapses:
-                self.factors[synapse.name].accumulate(self.errors[layer.name], self.posts[layer.name].value)
-            self.own[layer.name].accumulate(self.errors[layer.name])
+                self.factors[synapse.name].learn(self.errors[layer.name], self.posts[layer.name].value)
+            self.own[layer.name].learn(self.errors[layer.name])
 
     def back(self, error: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The error of every population."""
@@ -180,7 +180,7 @@ class Rule(Online):
         super().reset()
         if any(layer.dynamics.trained for layer in self.network.layers):
             self._form()  # retentions may have moved, and with them what the traces are of
-        for factor in self._all():
+        for factor in (*self.factors.values(), *self.own.values(), *self.posts.values()):
             factor.reset()
 
     def local(self, population: str) -> dict[str, Local]:
@@ -189,9 +189,6 @@ class Rule(Online):
         post, error = self.posts[population].value, self.errors[population]
         found = {s.name: self.factors[s.name] for s in layer.synapses}
         return {name: Local(f.pre, f.eligibility, post, error) for name, f in found.items()}
-
-    def _all(self) -> list[Vector | Eligibility | Own | Average]:
-        return [*self.factors.values(), *self.own.values(), *self.posts.values()]
 
     def _check(self) -> None:
         found = []

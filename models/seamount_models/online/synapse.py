@@ -105,11 +105,11 @@ class Synapse:
         self._add(None if self.bias is None else g_bias * bias_trace, g_weight)
 
     def accumulate_each(self, eligibility: Tensor, g: Tensor) -> None:
-        """Add the gradient made of an eligibility `[B, O, P, K]` and of what arrives at the outputs, `[B, ...]`.
+        """Add the gradient made of an eligibility `[B, O, P, K]` and of what arrives at the outputs, `[B, ...]`."""
+        self.add_each(torch.einsum("bop,bopk->ok", g.reshape(*g.shape[:2], -1), eligibility))
 
-        Where there is a bias, it is the last of K.
-        """
-        found = torch.einsum("bop,bopk->ok", g.reshape(*g.shape[:2], -1), eligibility)
+    def add_each(self, found: Tensor) -> None:
+        """Add a gradient `[O, K]`; where there is a bias, it is the last of K."""
         size = self.weight()[0].numel()
         self._add(None if self.bias is None else found[:, size], found[:, :size].reshape(self.weight().shape))
 
