@@ -31,10 +31,12 @@ def network(hidden: Any, output: Any, *, conv: bool = False) -> nn.Sequential:
     else:
         bias = type(hidden) is not sm.nn.CubaLIF  # a bias may not pass through its current
         layers = [nn.Linear(9, 7, bias=bias), hidden, nn.Linear(7, CLASSES, bias=False)]
-    net = nn.Sequential(*layers, output)
+    return drawn(nn.Sequential(*layers, output))
+
+
+def drawn(net: nn.Sequential) -> nn.Sequential:
     for parameter in net.parameters():
-        if parameter.ndim:
-            nn.init.normal_(parameter, 0.2, 0.5)
+        nn.init.normal_(parameter, 0.2, 0.5)
     return net
 
 
@@ -111,3 +113,22 @@ def test_precisions_that_are_not_compiled(calls):
     gradients = by_rule(online.OSTL(network(lif(0.9), lif(0.8)).bfloat16()), x, y)
     assert not calls
     assert all(g.dtype == torch.bfloat16 and float(g.norm()) > 0 for g in gradients.values())
+
+
+def test_before_feedback_arrives_it_has_done_nothing():
+    torch.manual_seed(0)
+    body = nn.Sequential(lif(0.9), nn.Linear(6, 5, bias=False), lif(0.9))
+    back = sm.nn.Feedback(body, nn.Linear(5, 6, bias=False), delay=2)
+    net = drawn(nn.Sequential(nn.Linear(9, 6), back, nn.Linear(5, CLASSES, bias=False), sm.nn.LI(0.9)))
+    rule = online.EProp(net, feedback=online.Direct())
+    x, y = data(torch.float32)
+    got = by_rule(rule, x, y)
+    net.zero_grad()
+    rule.reset()
+    for past in rule.network.past.values():
+        past.extend(torch.zeros(3, 5) for _ in range(2))
+    for step in zip(x, y, strict=True):
+        rule.step(*step)
+    assert all(float(g.norm()) > 0 for g in got.values())
+    for name, parameter in net.named_parameters():
+        torch.testing.assert_close(got[name], parameter.grad)

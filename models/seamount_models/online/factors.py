@@ -109,6 +109,8 @@ class Eligibility:
 
     def learn(self, error: Tensor, post: Tensor | None) -> None:
         """As Vector's."""
+        if self.synapse.x is None:
+            return
         gradient = self.carried.learn(lambda row: row[0], self.synapse.patches(), self.layer.flat(error))
         self.synapse.add_each(gradient)
 

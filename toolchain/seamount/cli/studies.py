@@ -83,7 +83,7 @@ def online(
 ) -> None:
     """Accuracy of networks trained with each rule, from the same weights on the same batches.
 
-    By default some ten minutes on one core; OSTL and OTPE take nine tenths of them, and `--rule` leaves them out.
+    By default two to three minutes on one core, two thirds of them for OSTL and OTPE.
     """
     study = _study(threads)
     settings = _settings(study, variant, beta, batches=batches, samples=samples, lr=lr, detach_reset=detach_reset)
