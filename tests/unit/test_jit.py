@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 KERNEL = """
 from seamount.jit import kernel
 from helper import by_two
@@ -25,6 +27,7 @@ def by_two(x):
 """
 
 
+@pytest.mark.slow
 def test_a_change_in_another_file_renews_the_code(tmp_path):
     def run(factor, added):
         (tmp_path / "constant.py").write_text(f"FACTOR = {factor}\n")

@@ -120,6 +120,7 @@ def coincidences(samples: int, seed: int) -> Split:
     return Split(name="coincidences", x=x, y=y, classes=8, steps=40, coding=AsIs())
 
 
+@pytest.mark.slow
 def test_delays_that_learn_detect_coincidences_that_others_cannot():
     """Each class has one integrator with a memory of 3 steps, so that only spikes that arrive together count."""
     data = Dataset(name="coincidences", train=coincidences(600, 1), test=coincidences(600, 2))

@@ -64,7 +64,9 @@ def test_every_way_to_run_it_is_the_loop_of_its_steps(name, connection, monkeypa
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize(("bits", "size"), [(8, KERNEL), (3, TENSORS)], ids=["kernel", "tensors"])
+@pytest.mark.parametrize(
+    ("bits", "size"), [pytest.param(8, KERNEL, marks=pytest.mark.slow), (3, TENSORS)], ids=["kernel", "tensors"]
+)
 def test_the_quantized_population_is_the_graph_and_its_gradient_the_loops(bits, size, monkeypatch):
     monkeypatch.setattr(kernels, "FUSED", size)
     torch.manual_seed(bits)
