@@ -148,7 +148,7 @@ def standardized(weight: Tensor, gain: Tensor, eps: float) -> Tensor:
         gain: `[out]`.
         eps: added to `sigma^2 N`.
 
-    Source: Xiao et al. 2022 (OTTT), section 4.4; eps as in the authors' code and in SpikingJelly.
+    Source: Xiao et al. 2022 (OTTT), section 4.4; eps as SpikingJelly adds it.
     """
     flat = weight.flatten(1)
     variance, mean = torch.var_mean(flat, 1, keepdim=True)
